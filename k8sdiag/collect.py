@@ -1,0 +1,100 @@
+"""Sources -> Snapshot. A source that fails costs its own fact and nothing else."""
+
+import logging
+import resource
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from k8sdiag.model import Cost, Fact, Missing, Snapshot, Unavailable
+from k8sdiag.plugins import Source
+
+log = logging.getLogger(__name__)
+
+Door = object  # a reader: an instance of the class that sources name as their parameter
+
+
+def collect(
+    sources: Iterable[Source],
+    doors: Mapping[type, Door | Missing],
+    *,
+    cluster: str,
+    deadline_seconds: float = 600.0,
+) -> Snapshot:
+    """Look through every door at once, through each one thing after the other.
+
+    So the API server never has more than one of our requests in flight, and a slow etcd does
+    not hold up the kernel's tables. Readers put a deadline on every request; `deadline_seconds`
+    is the last resort against one that hangs all the same.
+    """
+    begin = time.monotonic()
+    looks: dict[type, dict[str, list[Source]]] = {}
+    for source in sources:
+        looks.setdefault(source.door, {}).setdefault(source.fact.__name__, []).append(source)
+    facts: dict[str, Fact] = {}
+    missing: dict[str, list[Missing]] = {}
+    seconds: dict[str, float] = {}
+    lock = threading.Lock()
+    closed = False  # past the deadline nobody writes any more
+
+    def look(door: Door, wanted: dict[str, list[Source]]) -> None:
+        for name, candidates in wanted.items():
+            start = time.monotonic()
+            fact, why = _first(candidates, door)
+            with lock:
+                if closed:
+                    return
+                seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
+                missing.setdefault(name, []).extend(why)
+                # One fact, several doors: the better source wins whoever was first.
+                if fact is not None:
+                    facts.setdefault(name, fact)
+
+    threads = []
+    for kind, wanted in looks.items():
+        door = doors.get(kind, Missing(reason=f"nothing opens {kind.__name__}"))
+        if isinstance(door, Missing):
+            for name in wanted:
+                missing.setdefault(name, []).append(door)
+        else:
+            threads.append(threading.Thread(target=look, args=(door, wanted), daemon=True))
+            threads[-1].start()
+    for thread in threads:
+        thread.join(max(0.0, begin + deadline_seconds - time.monotonic()))
+    with lock:
+        closed = True
+    late = Missing(reason=f"it did not answer within {deadline_seconds:g}s")
+    for name in {n for wanted in looks.values() for n in wanted}:
+        if name not in facts and not missing.get(name):
+            missing[name] = [late]
+    # Doors that talk to the cluster count what they ask; the host's costs it nothing.
+    costs = (getattr(door, "cost", None) for door in doors.values())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    here = Cost(seconds=round(time.monotonic() - begin, 3), peak_rss_bytes=peak)
+    return Snapshot(
+        cluster=cluster,
+        taken_at=datetime.now(UTC).replace(microsecond=0),
+        facts=dict(sorted(facts.items())),
+        missing={n: _one(why) for n, why in sorted(missing.items()) if n not in facts},
+        seconds={n: round(s, 3) for n, s in sorted(seconds.items())},
+        cost=sum((c for c in costs if isinstance(c, Cost)), start=here),
+    )
+
+
+def _first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Missing]]:
+    why = []
+    for source in candidates:
+        try:
+            return source.collect(door), []
+        except Unavailable as error:
+            why.append(Missing(reason=str(error)))
+        except Exception as error:
+            log.debug("source %s raised", source.name, exc_info=True)
+            why.append(Missing(reason=f"a bug of the source {source.name}: it raised {error!r}"))
+    return None, why
+
+
+def _one(why: list[Missing]) -> Missing:
+    reasons = dict.fromkeys(m.reason for m in why)
+    return Missing(reason="; ".join(reasons), asked=any(m.asked for m in why))

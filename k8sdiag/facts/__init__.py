@@ -1,0 +1,1 @@
+"""Facts: structs only, one file per subject."""

@@ -1,0 +1,105 @@
+"""Checks x Snapshot -> Report. Knows nothing of clusters, files or formats."""
+
+import logging
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from k8sdiag.model import (
+    Check,
+    Fact,
+    Finding,
+    Metric,
+    Missing,
+    Outcome,
+    Report,
+    Said,
+    Snapshot,
+    Status,
+    Unseen,
+    Usage,
+)
+from k8sdiag.version import DOCS, VERSION
+
+log = logging.getLogger(__name__)
+
+
+def judge(checks: Iterable[Check], snapshot: Snapshot) -> Report:
+    return Report(
+        cluster=snapshot.cluster,
+        taken_at=snapshot.taken_at,
+        version=VERSION,
+        outcomes=tuple(sorted((_outcome(c, snapshot) for c in checks), key=_order)),
+        scale=snapshot.scale(),
+        cost=snapshot.cost,
+        lab=snapshot.lab,
+    )
+
+
+def _order(outcome: Outcome) -> tuple[int, str]:
+    """Worst first, then by name: the same snapshot always gives the same report."""
+    worst = max((f.severity.rank + 1 for f in outcome.findings), default=0)
+    return (-worst, outcome.check)
+
+
+def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
+    if check.run is None:
+        return Outcome(check=check.id, title=check.title, status=Status.ERROR, reason=check.broken)
+    given: dict[str, Fact | Missing] = {}
+    for name, fact in check.needs.items():
+        nobody = Missing(reason="no source gives it")
+        key = fact.__name__
+        given[name] = snapshot.facts.get(key) or snapshot.missing.get(key, nobody)
+    seconds = sum(snapshot.seconds.get(fact.__name__, 0.0) for fact in check.needs.values())
+
+    def outcome(status: Status, reason: str, said: Iterable[Said] = ()) -> Outcome:
+        said = tuple(said)
+        found = [_complete(x, check) for x in said if isinstance(x, Finding)]
+        return Outcome(
+            check=check.id,
+            title=check.title,
+            status=status,
+            reason=reason,
+            duration_seconds=round(seconds, 3),
+            findings=tuple(sorted(found, key=lambda f: (-f.severity.rank, f.code, f.subject))),
+            usages=tuple(sorted((x for x in said if isinstance(x, Usage)), key=_nearest)),
+            metrics=tuple(x for x in said if isinstance(x, Metric)),
+        )
+
+    absent = {name: fact for name, fact in given.items() if isinstance(fact, Missing)}
+    needed = absent.keys() - check.optional
+    if needed or (absent and len(absent) == len(given)):
+        # The same reason may stand for several facts: said once.
+        names = [name for name in given if name in (needed or absent)]
+        return outcome(Status.SKIPPED, "; ".join(dict.fromkeys(absent[n].reason for n in names)))
+    limits = {} if check.limits is None else {"limits": check.limits}
+    try:
+        said = list(check.run(**given, **limits))
+    except Exception as error:
+        log.debug("check %s raised", check.id, exc_info=True)
+        return outcome(Status.ERROR, f"a bug of this check: it raised {error!r}")
+    unseen = [
+        f"{who}: {why}"
+        for f in given.values()
+        if isinstance(f, Fact)
+        for who, why in f.gaps.items()
+    ]
+    unseen += [f"{x.subject}: {x.reason}" for x in said if isinstance(x, Unseen)]
+    reason = _sum_up(unseen)
+    if any(isinstance(x, Finding) for x in said):
+        return outcome(Status.FINDINGS, reason, said)
+    return outcome(Status.PARTIAL if unseen else Status.OK, reason, said)
+
+
+def _sum_up(unseen: list[str], most: int = 3) -> str:
+    """One line of what was not seen; hundreds of nodes must not fill the screen."""
+    more = f"; and {len(unseen) - most} more" if len(unseen) > most else ""
+    return "; ".join(unseen[:most]) + more
+
+
+def _nearest(usage: Usage) -> tuple[float, str, str]:
+    return (-usage.ratio, usage.limit_id, usage.subject)
+
+
+def _complete(finding: Finding, check: Check) -> Finding:
+    return replace(finding, code=f"{check.id}/{finding.code}", docs=f"{DOCS}/checks/{check.id}.md")

