@@ -71,15 +71,16 @@ def checks() -> dict[str, Check]:
     for module in loaded:
         try:
             check = read_check(module)
-            if check.id in found:
-                raise PluginError(f"two checks are called {check.id}: rename {module.__file__}")
         except PluginError as error:
             broken[module.__name__] = str(error)
+            continue
+        if check.id in found:
+            broken[module.__name__] = f"is a second check {check.id}: rename {module.__file__}"
         else:
             found[check.id] = check
     for name, why in broken.items():
         # Never under the id of a good check: a plugin must not hide one of ours.
-        check_id = _id(name) if _id(name) not in found else f"{name}"
+        check_id = _id(name) if _id(name) not in found else name
         found[check_id] = Check(id=check_id, title=f"The plugin {name}", broken=f"{name} {why}")
     return dict(sorted(found.items()))
 
@@ -148,8 +149,18 @@ def read_source(module: ModuleType) -> Source:
 
 
 def exporters() -> tuple[dict[str, ModuleType], Broken]:
+    """Every module with `render(report) -> str` by its format: its FORMAT, else its own name."""
     loaded, broken = modules("k8sdiag.exporters")
-    return {m.__name__.rpartition(".")[2]: m for m in loaded if hasattr(m, "render")}, broken
+    found: dict[str, ModuleType] = {}
+    for module in loaded:
+        name = getattr(module, "FORMAT", _id(module.__name__))
+        if not hasattr(module, "render"):
+            broken[module.__name__] = "has no render(report)"
+        elif name in found:  # a plugin must not hide one of ours
+            broken[module.__name__] = f"is a second exporter called {name}"
+        else:
+            found[name] = module
+    return found, broken
 
 
 def fact_types() -> dict[str, type[Fact]]:
