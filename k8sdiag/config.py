@@ -18,7 +18,7 @@ DEFAULT = Path("k8sdiag.toml")
 
 
 class ConfigError(Exception):
-    """The user's configuration is wrong; the message says what, where and what to do."""
+    """What the user gave can't be used; the message says what, where and what to do. Exit 2."""
 
 
 def find(given: Path | None) -> Path | None:

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from k8sdiag.config import ConfigError
 from k8sdiag.model import Cost, Fact, Missing, Snapshot
 from k8sdiag.version import VERSION
 
 API_VERSION = "k8sdiag.io/v1alpha1"
 
 
-class SnapshotError(Exception):
+class SnapshotError(ConfigError):
     """A file is not a snapshot that this version can read; the message says which and why."""
 
 
