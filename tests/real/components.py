@@ -5,20 +5,25 @@
 
 Nothing is installed: everything lands in one cache folder (.cache beside the Makefile, or
 $K8SDIAG_CACHE), one folder per component and version. Programs of $KUBEBUILDER_ASSETS are
-taken as they are. Standard library only: it runs before anything is installed.
+taken as they are. What Go downloaded and compiled on the way (6 GB) is removed at the end.
+Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +32,11 @@ CACHE = Path(os.environ.get("K8SDIAG_CACHE") or ROOT / ".cache").absolute()
 
 KUBERNETES = "1.36.3"
 ETCD = "3.6.16"
+CONTAINERD = "2.3.7"
 
 
-class Missing(Exception):
-    """A component can't be provided here; the message says why and what would help."""
+class MissingError(Exception):
+    """What a test needs can't be had here; the message says why and what would help."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Go:
 
     def provide(self, name: str, folder: Path) -> None:
         if not shutil.which("go"):
-            raise Missing("needs Go (https://go.dev/dl) to be built from its module")
+            raise MissingError("needs Go (https://go.dev/dl) to be built from its module")
         with tempfile.TemporaryDirectory(prefix="k8sdiag-go-") as work:
             self._go("mod", "init", "k8sdiag.invalid/build", cwd=work)
             replaces = [f"-replace={m}={m}@{v}" for m, v in self._staging(work)]
@@ -85,16 +91,20 @@ class Deb:
 
     def provide(self, name: str, folder: Path) -> None:
         if not shutil.which("apt-get"):
-            raise Missing(f"needs Debian's package {self.package}; this machine has no apt-get")
+            raise MissingError(
+                f"needs Debian's package {self.package}; this machine has no apt-get"
+            )
         own = CACHE / "apt"
         for part in ("lists/partial", "archives/partial"):
             (own / part).mkdir(parents=True, exist_ok=True)
         apt = ["apt-get", "-qq", "-o", f"Dir::State::lists={own / 'lists'}"]
         apt += ["-o", f"Dir::Cache={own}", "-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1"]
-        if not any((own / "lists").glob("*_Packages*")):
-            run([*apt, "update"])
         with tempfile.TemporaryDirectory(prefix="k8sdiag-deb-") as work:
-            run([*apt, "download", self.package], cwd=work)
+            try:
+                run([*apt, "download", self.package], cwd=work)
+            except MissingError:  # no lists yet, or lists of packages that are gone by now
+                run([*apt, "update"])
+                run([*apt, "download", self.package], cwd=work)
             (deb,) = Path(work).glob("*.deb")
             run(["dpkg", "-x", str(deb), str(folder)])
         (folder / name).symlink_to(self.path)
@@ -126,6 +136,12 @@ def _kubernetes(program: str) -> Go:
     return Go("k8s.io/kubernetes", KUBERNETES, f"k8s.io/kubernetes/cmd/{program}", stamp)
 
 
+def _containerd(program: str) -> Go:
+    module = "github.com/containerd/containerd/v2"
+    stamp = f"-X {module}/version.Version=v{CONTAINERD}"
+    return Go(module, CONTAINERD, f"{module}/cmd/{program}", stamp)
+
+
 COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "etcd": Go("go.etcd.io/etcd/server/v3", ETCD, "go.etcd.io/etcd/server/v3"),
     "etcdctl": Go("go.etcd.io/etcd/etcdctl/v3", ETCD, "go.etcd.io/etcd/etcdctl/v3"),
@@ -137,6 +153,8 @@ COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "prometheus": Deb("prometheus", "usr/bin/prometheus"),
     "promtool": Deb("prometheus", "usr/bin/promtool"),
     "containerd": Deb("containerd", "usr/bin/containerd"),
+    "containerd-2": _containerd("containerd"),
+    "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
     "runc": Deb("runc", "usr/sbin/runc"),
 }
 
@@ -145,7 +163,7 @@ def run(command: list[str], cwd: str | None = None, env: dict[str, str] | None =
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise Missing(f"`{' '.join(command[:3])} ...` failed: {last}")
+        raise MissingError(f"`{' '.join(command[:3])} ...` failed: {last}")
     return done.stdout
 
 
@@ -164,7 +182,6 @@ def provide(name: str) -> Path:
         return path
     component = COMPONENTS[name]
     home = CACHE / "components" / f"{name}-{component.version}"
-    home.parent.mkdir(parents=True, exist_ok=True)
     # A folder that appears whole or not at all: an interrupted build leaves nothing behind.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=home.parent) as half:
         folder = Path(half) / name
@@ -175,6 +192,35 @@ def provide(name: str) -> Path:
     return home / name
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """A second run waits for the first one, then finds everything there."""
+    (CACHE / "components").mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for killed in (CACHE / "components").glob(".*"):
+            shutil.rmtree(killed)  # half a component of a run that had no time to clean up
+        yield
+
+
+def provide_all(names: Iterable[str]) -> bool:
+    """Provide each component in turn, say where it is, and whether all are there."""
+    complete = True
+    for name in names:
+        try:
+            tell(name, str(provide(name)))
+        except MissingError as error:
+            complete = False
+            tell(name, f"missing: {error}")
+    if all(find(name) for name, component in COMPONENTS.items() if isinstance(component, Go)):
+        shutil.rmtree(CACHE / "go", ignore_errors=True)
+    return complete
+
+
+def tell(name: str, what: str) -> None:
+    print(f"{name:<24} {what}", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Provide the real components of the test bed.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMPONENTS)}")
@@ -182,15 +228,20 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(COMPONENTS)):
         parser.error(f"unknown component {', '.join(unknown)}")
-    missing = 0
-    for name in options.names or COMPONENTS:
-        try:
-            path = find(name) if options.list else provide(name)
-            print(f"{name:<16}{path or 'not provided yet'}", flush=True)
-        except Missing as error:
-            missing += 1
-            print(f"{name:<16}missing: {error}", flush=True)
-    return 1 if missing else 0
+    names = options.names or COMPONENTS
+    if options.list:
+        for name in names:
+            tell(name, str(find(name) or "not provided yet"))
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if all(find(name) for name in names):  # nothing to build, so nobody to wait for
+            return 0 if provide_all(names) else 1
+        with one_at_a_time():
+            return 0 if provide_all(names) else 1
+    except KeyboardInterrupt:
+        print("interrupted: what is complete stays, run again to go on", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
