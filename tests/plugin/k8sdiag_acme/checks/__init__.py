@@ -1,0 +1,1 @@
+"""Two checks: one that works and one that does not import."""

@@ -1,0 +1,111 @@
+import threading
+import time
+from collections.abc import Callable
+
+from k8sdiag.collect import collect
+from k8sdiag.model import Cost, Fact, Missing, Snapshot, Unavailable
+from k8sdiag.plugins import Source
+
+
+class Sea(Fact, frozen=True, kw_only=True):
+    level: int = 0
+
+
+class Wind(Fact, frozen=True, kw_only=True):
+    pass
+
+
+class Door:
+    def __init__(self) -> None:
+        self.cost = Cost(api_requests=2, api_bytes=10)
+
+
+class OtherDoor:
+    pass
+
+
+def source(
+    run: Callable[..., Fact], fact: type[Fact] = Sea, door: type = Door, name: str = "s"
+) -> Source:
+    return Source(name=name, collect=run, door=door, fact=fact)
+
+
+def look(*sources: Source, deadline: float = 10) -> Snapshot:
+    given: dict[type, object] = {Door: Door(), OtherDoor: OtherDoor()}
+    return collect(sources, given, cluster="c", deadline_seconds=deadline)
+
+
+def no(why: str) -> Callable[[object], Fact]:
+    def collect(_: object) -> Fact:
+        raise Unavailable(why)
+
+    return collect
+
+
+def test_facts_are_kept_by_the_name_of_their_type() -> None:
+    snapshot = look(source(lambda _: Sea(level=3)))
+
+    assert snapshot.facts == {"Sea": Sea(level=3)}
+    assert snapshot.missing == {}
+
+
+def test_a_source_that_fails_costs_its_own_fact_only() -> None:
+    snapshot = look(source(no("fog")), source(lambda _: Wind(), Wind))
+
+    assert snapshot.missing == {"Sea": Missing(reason="fog")}
+    assert snapshot.facts == {"Wind": Wind()}
+
+
+def test_a_source_that_raises_is_called_a_bug() -> None:
+    snapshot = look(source(lambda _: Sea(level=1 // 0), name="tide"))
+
+    assert "a bug of the source tide" in snapshot.missing["Sea"].reason
+
+
+def test_the_first_source_that_can_wins_and_leaves_no_complaint() -> None:
+    snapshot = look(source(no("fog")), source(lambda _: Sea(level=7)))
+
+    assert snapshot.facts == {"Sea": Sea(level=7)}
+    assert snapshot.missing == {}
+
+
+def test_two_doors_that_both_fail_give_both_reasons() -> None:
+    snapshot = look(source(no("fog")), source(no("dark"), door=OtherDoor))
+
+    assert {"fog", "dark"} == set(snapshot.missing["Sea"].reason.split("; "))
+
+
+def test_a_closed_door_gives_its_reason_to_every_fact_behind_it() -> None:
+    closed = Missing(reason="no kubeconfig", asked=False)
+    snapshot = collect([source(lambda _: Sea())], {Door: closed}, cluster="c")
+
+    assert snapshot.missing == {"Sea": closed}
+
+
+def test_one_door_is_used_by_one_source_at_a_time() -> None:
+    inside = threading.Semaphore(1)
+
+    def alone(_: object) -> Fact:
+        assert inside.acquire(blocking=False), "two sources at one door"
+        time.sleep(0.02)
+        inside.release()
+        return Sea()
+
+    snapshot = look(source(alone), source(lambda d: alone(d) and Wind(), Wind))
+
+    assert set(snapshot.facts) == {"Sea", "Wind"}
+
+
+def test_a_hanging_source_is_given_up_at_the_deadline() -> None:
+    ended = threading.Event()
+    snapshot = look(source(lambda _: (ended.wait(20), Sea())[1]), deadline=0.1)
+    ended.set()
+
+    assert "did not answer within 0.1s" in snapshot.missing["Sea"].reason
+
+
+def test_what_looking_cost_is_added_up() -> None:
+    cost = look(source(lambda _: Sea())).cost
+
+    assert (cost.api_requests, cost.api_bytes) == (2, 10)
+    assert cost.peak_rss_bytes > 1_000_000

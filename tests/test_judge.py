@@ -1,0 +1,150 @@
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from k8sdiag.judge import judge
+from k8sdiag.model import (
+    Check,
+    Fact,
+    Finding,
+    Limits,
+    Missing,
+    Outcome,
+    Said,
+    Severity,
+    Snapshot,
+    Status,
+    Unseen,
+    Usage,
+)
+
+
+class Tank(Fact, frozen=True, kw_only=True):
+    full: int = 0
+
+
+class Pump(Fact, frozen=True, kw_only=True):
+    pass
+
+
+class TankLimits(Limits, frozen=True, kw_only=True):
+    most: int = 10
+
+
+def over(tank: Tank, limits: TankLimits) -> Iterator[Said]:
+    if tank.full > limits.most:
+        yield Finding(code="over", severity=Severity.WARNING, subject="tank", message="too full")
+
+
+def either(tank: Tank | Missing, pump: Pump | Missing) -> Iterator[Said]:
+    for fact in (tank, pump):
+        if isinstance(fact, Missing) and fact.asked:
+            yield Unseen(subject="half of it", reason=fact.reason)
+
+
+def check(run: Callable[..., Iterator[Said]], **more: Any) -> Check:
+    return Check(id="tank", title="The tank", run=run, **more)
+
+
+OVER = check(over, needs={"tank": Tank}, limits=TankLimits())
+EITHER = check(either, needs={"tank": Tank, "pump": Pump}, optional=frozenset({"tank", "pump"}))
+
+
+def judged(
+    what: Check, facts: dict[str, Fact], missing: dict[str, Missing] | None = None
+) -> Outcome:
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    snapshot = Snapshot(cluster="c", taken_at=when, facts=facts, missing=missing or {})
+    (outcome,) = judge([what], snapshot).outcomes
+    return outcome
+
+
+def test_all_seen_and_nothing_wrong_is_ok() -> None:
+    outcome = judged(OVER, {"Tank": Tank(full=10)})
+
+    assert (outcome.status, outcome.reason, outcome.whole) == (Status.OK, "", True)
+
+
+def test_a_finding_carries_the_id_and_page_of_its_check() -> None:
+    (finding,) = judged(OVER, {"Tank": Tank(full=11)}).findings
+
+    assert finding.code == "tank/over"
+    assert finding.docs.endswith("/checks/tank.md")
+
+
+def test_nothing_found_while_a_part_was_unseen_is_never_ok() -> None:
+    outcome = judged(OVER, {"Tank": Tank(gaps={"north": "timed out after 5s"})})
+
+    assert (outcome.status, outcome.whole) == (Status.PARTIAL, False)
+    assert outcome.reason == "north: timed out after 5s"
+
+
+def test_a_finding_beside_an_unseen_part_is_not_whole() -> None:
+    outcome = judged(OVER, {"Tank": Tank(full=11, gaps={"north": "timed out"})})
+
+    assert (outcome.status, outcome.whole) == (Status.FINDINGS, False)
+
+
+def test_hundreds_of_gaps_are_summed_up() -> None:
+    outcome = judged(OVER, {"Tank": Tank(gaps={f"n{i}": "refused" for i in range(200)})})
+
+    assert outcome.reason == "n0: refused; n1: refused; n2: refused; and 197 more"
+
+
+def test_a_missing_fact_skips_with_the_reason_of_its_source() -> None:
+    outcome = judged(OVER, {}, {"Tank": Missing(reason="may not list tanks")})
+
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, "may not list tanks")
+
+
+def test_a_fact_that_no_source_gives_skips_too() -> None:
+    assert judged(OVER, {}).status is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("missing", "status"),
+    [
+        pytest.param(Missing(reason="no pump was given"), Status.PARTIAL, id="asked for"),
+        pytest.param(Missing(reason="", asked=False), Status.OK, id="not asked for"),
+    ],
+)
+def test_an_optional_fact_is_the_checks_own_business(missing: Missing, status: Status) -> None:
+    assert judged(EITHER, {"Tank": Tank()}, {"Pump": missing}).status is status
+
+
+def test_with_none_of_its_optional_facts_a_check_is_skipped_and_says_each_reason_once() -> None:
+    outcome = judged(EITHER, {}, {n: Missing(reason="no cluster") for n in ("Tank", "Pump")})
+
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, "no cluster")
+
+
+def test_a_check_that_raises_is_our_bug_and_ends_nothing_else() -> None:
+    def bad(tank: Tank) -> Iterator[Said]:
+        raise KeyError("oops")
+        yield
+
+    outcome = judged(check(bad, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert outcome.status is Status.ERROR
+    assert "KeyError('oops')" in outcome.reason
+
+
+def test_a_check_that_does_not_load_is_an_error_with_the_reason() -> None:
+    broken = Check(id="acme", title="The plugin acme", broken="acme does not import: no module x")
+
+    assert judged(broken, {}).status is Status.ERROR
+
+
+def test_the_order_is_worst_first_whatever_the_check_yields_first() -> None:
+    def said(tank: Tank) -> Iterator[Said]:
+        for severity, subject in ((Severity.WARNING, "b"), (Severity.CRITICAL, "z")):
+            yield Finding(code="x", severity=severity, subject=subject, message="m")
+        for used in (1, 9):
+            yield Usage(limit_id="l", subject="s", used=used, limit=10, unit="u", driver="nodes")
+
+    outcome = judged(check(said, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert [f.subject for f in outcome.findings] == ["z", "b"]
+    assert [u.used for u in outcome.usages] == [9, 1]
