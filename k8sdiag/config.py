@@ -12,13 +12,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from k8sdiag.model import Check
+from k8sdiag.model import Check, ConfigError
+
+__all__ = ["ConfigError", "apply", "find", "read"]
 
 DEFAULT = Path("k8sdiag.toml")
-
-
-class ConfigError(Exception):
-    """What the user gave can't be used; the message says what, where and what to do. Exit 2."""
 
 
 def find(given: Path | None) -> Path | None:

@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from k8sdiag.config import ConfigError
-from k8sdiag.model import Cost, Fact, Missing, Snapshot
+from k8sdiag.model import ConfigError, Cost, Fact, Missing, Snapshot
 from k8sdiag.version import VERSION
 
 API_VERSION = "k8sdiag.io/v1alpha1"
