@@ -1,0 +1,236 @@
+"""A cluster's worth of objects: nodes, workloads and pods of a realistic mix, always the same.
+
+The sizes and proportions are those of a general-purpose cluster: many small stateless services
+in some big deployments, a few daemons on every node, batch work, and one pool with very large
+images. Everything is deterministic: the same arguments give the same objects.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+Object = dict[str, Any]
+
+MiB, GiB = 2**20, 2**30
+REGISTRY = "registry.example.com"
+# (pool, share of the nodes, cpus, memory)
+POOLS = (
+    ("general", 0.80, 16, 64 * GiB),
+    ("memory", 0.15, 16, 256 * GiB),
+    ("gpu", 0.05, 96, 1152 * GiB),
+)
+NAMESPACES = ("shop", "search", "payments", "identity", "media", "analytics", "platform", "ml")
+# Stands for what must never be kept: the snapshot is searched for it.
+ENVIRONMENT_VALUE = "an-environment-value-that-nobody-may-keep"
+ANNOTATION_VALUE = "an-annotation-text-that-nobody-may-keep"
+
+DAEMONS = (  # name, image, compressed bytes, hostNetwork, dnsPolicy
+    ("kube-proxy", "kube-proxy:v1.36.3", 30 * MiB, True, "ClusterFirst"),
+    ("cni", "cni:v1.20", 110 * MiB, True, "Default"),
+    ("node-exporter", "node-exporter:v1.10", 12 * MiB, True, "ClusterFirst"),
+    ("log-agent", "log-agent:4.1", 95 * MiB, False, "ClusterFirst"),
+    ("csi-node", "csi-node:1.50", 60 * MiB, True, "ClusterFirstWithHostNet"),
+)
+
+
+class Workload:
+    """A template with a number of replicas in one namespace."""
+
+    def __init__(self, rng: random.Random, index: int) -> None:
+        self.namespace = NAMESPACES[index % len(NAMESPACES)]
+        self.pool = "gpu" if self.namespace == "ml" else rng.choice(["general"] * 5 + ["memory"])
+        self.kind = rng.choices(("Deployment", "StatefulSet", "Job"), (80, 12, 8))[0]
+        self.name = (
+            f"{self.namespace}-{rng.choice(('api', 'web', 'worker', 'cache', 'sync'))}-{index}"
+        )
+        size = rng.randint(7000, 16000) if self.pool == "gpu" else rng.randint(40, 900)
+        self.images = [(f"{REGISTRY}/{self.namespace}/{self.name}:1.{index % 17}", size * MiB)]
+        if rng.random() < 0.4:
+            self.images.append((f"{REGISTRY}/platform/proxy:1.29", 65 * MiB))
+        self.pull_policy = "Always" if rng.random() < 0.15 else "IfNotPresent"
+        self.dns: Object = rng.choices(
+            (
+                {},
+                {"dnsConfig": {"options": [{"name": "ndots", "value": "2"}]}},
+                {"dnsPolicy": "Default"},
+                {"hostNetwork": True},
+                {
+                    "dnsPolicy": "None",
+                    "dnsConfig": {"nameservers": ["10.96.0.10"], "searches": ["svc.cluster.local"]},
+                },
+                {"dnsConfig": {"searches": ["corp.example.com", "dc1.corp.example.com"]}},
+            ),
+            (84, 6, 2, 2, 1, 5),
+        )[0]
+        self.weight = (index + 1) ** -0.7  # a few big workloads, a long tail
+
+
+def nodes(count: int, address_of: dict[str, tuple[str, int]] | None = None) -> list[Object]:
+    """`count` nodes over the pools, without images; pods.images_of() knows those.
+
+    `address_of`: per pool the address and port of a kubelet that answers for its nodes.
+    """
+    found = []
+    for pool, share, cpus, memory in POOLS:
+        for _ in range(max(1, round(count * share))):
+            i = len(found)
+            address, port = (address_of or {}).get(
+                pool, (f"10.{40 + i // 250}.{i % 250}.10", 10250)
+            )
+            name = f"{pool}-{i:04}"
+            capacity = {"cpu": str(cpus), "memory": f"{memory // 1024}Ki", "pods": "110"}
+            found.append(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Node",
+                    "metadata": {
+                        "name": name,
+                        "labels": {
+                            "kubernetes.io/hostname": name,
+                            "kubernetes.io/os": "linux",
+                            "kubernetes.io/arch": "amd64",
+                            "karpenter.sh/nodepool": pool,
+                            "topology.kubernetes.io/zone": f"zone-{'abc'[i % 3]}",
+                        },
+                        "annotations": {"example.com/note": ANNOTATION_VALUE},
+                    },
+                    "spec": {"podCIDR": f"10.{100 + i // 256}.{i % 256}.0/24"},
+                    "status": {
+                        "capacity": capacity,
+                        "allocatable": capacity,
+                        "conditions": [
+                            _condition("Ready", "KubeletReady", "kubelet is posting ready status")
+                        ],
+                        "addresses": [
+                            {"type": "InternalIP", "address": address},
+                            {"type": "Hostname", "address": name},
+                        ],
+                        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+                        "nodeInfo": {
+                            "architecture": "amd64",
+                            "bootID": f"00000000-0000-4000-8000-{i:012}",
+                            "containerRuntimeVersion": "containerd://2.1.4",
+                            "kernelVersion": "6.12.48",
+                            "kubeProxyVersion": "",
+                            "kubeletVersion": "v1.36.3",
+                            "machineID": f"{i:032x}",
+                            "operatingSystem": "linux",
+                            "osImage": "Debian GNU/Linux 13 (trixie)",
+                            "systemUUID": f"00000000-0000-4000-9000-{i:012}",
+                        },
+                    },
+                }
+            )
+    return found
+
+
+def pods(node_names: list[str], count: int, seed: int = 7) -> Iterator[Object]:
+    """`count` pods on these nodes: the daemons on each, the rest spread over the workloads."""
+    rng = random.Random(seed)
+    for node in node_names:
+        for name, image, _, host_network, policy in DAEMONS:
+            spec = _spec(node, [f"{REGISTRY}/system/{image}"], "IfNotPresent")
+            spec |= {
+                "hostNetwork": host_network,
+                "dnsPolicy": policy,
+                "priorityClassName": "system-node-critical",
+            }
+            yield _pod("kube-system", f"{name}-{node}", ("DaemonSet", name), spec)
+    by_pool = {pool: [n for n in node_names if n.startswith(pool + "-")] for pool, *_ in POOLS}
+    workloads = [Workload(rng, i) for i in range(180)]
+    left = count - len(node_names) * len(DAEMONS)
+    for i, w in enumerate(rng.choices(workloads, [w.weight for w in workloads], k=left)):
+        node = rng.choice(by_pool[w.pool] or node_names)
+        spec = _spec(node, [image for image, _ in w.images], w.pull_policy) | w.dns
+        suffix = f"{rng.getrandbits(40):010x}"
+        owner, labels = (w.kind, w.name), {}
+        if w.kind == "Deployment":
+            template = f"{hash_of(w.name):010x}"
+            owner, labels = ("ReplicaSet", f"{w.name}-{template}"), {"pod-template-hash": template}
+        yield _pod(
+            w.namespace, f"{owner[1]}-{i}-{suffix[:5]}", owner, spec, labels, done=w.kind == "Job"
+        )
+
+
+def sizes(seed: int = 7) -> dict[str, int]:
+    """The compressed bytes of every image, by its name."""
+    rng = random.Random(seed)
+    found = {f"{REGISTRY}/system/{image}": size for _, image, size, _, _ in DAEMONS}
+    for i in range(180):
+        found |= dict(Workload(rng, i).images)
+    return found
+
+
+def hash_of(text: str) -> int:
+    """A template hash that is the same in every process."""
+    return sum((i + 1) * 2654435761 * byte for i, byte in enumerate(text.encode())) % 2**40
+
+
+def _condition(kind: str, reason: str, message: str) -> Object:
+    when = "2026-01-01T00:00:00Z"
+    times = {"lastHeartbeatTime": when, "lastTransitionTime": when}
+    return {"type": kind, "status": "True", "reason": reason, "message": message, **times}
+
+
+def _spec(node: str, images: list[str], policy: str) -> Object:
+    probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10}
+    containers = [
+        {
+            "name": f"c{i}",
+            "image": image,
+            "imagePullPolicy": policy,
+            "args": ["--listen=:8080", "--log-level=info"],
+            "env": [
+                {"name": "DATABASE_PASSWORD", "value": ENVIRONMENT_VALUE},
+                {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            ],
+            "resources": {
+                "requests": {"cpu": "100m", "memory": "128Mi"},
+                "limits": {"memory": "256Mi"},
+            },
+            "ports": [{"containerPort": 8080, "name": "http"}],
+            "readinessProbe": probe,
+            "livenessProbe": probe,
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+        }
+        for i, image in enumerate(images)
+    ]
+    return {
+        "nodeName": node,
+        "containers": containers,
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+
+
+def _pod(
+    namespace: str,
+    name: str,
+    owner: tuple[str, str],
+    spec: Object,
+    labels: dict[str, str] | None = None,
+    *,
+    done: bool = False,
+) -> Object:
+    kind, owner_name = owner
+    group = "batch/v1" if kind == "Job" else "apps/v1"
+    uid = f"{hash_of(owner_name):08x}"[:8] + "-0000-4000-8000-000000000000"
+    reference = {
+        "apiVersion": group,
+        "kind": kind,
+        "name": owner_name,
+        "uid": uid,
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app": owner_name, **(labels or {})},
+            "annotations": {"example.com/note": ANNOTATION_VALUE},
+            "ownerReferences": [reference],
+        },
+        "spec": {"terminationGracePeriodSeconds": 30, **spec},
+        "status": {"phase": "Succeeded" if done else "Running"},
+    }

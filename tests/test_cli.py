@@ -1,0 +1,255 @@
+"""The command line as a user meets it: a process, its output, its exit code."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"kubernetes", "grpc", "rich", "yaml", "google", "psutil", "tabulate", "dns"}
+
+
+def k8sdiag(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    # No kubeconfig of the person who runs the tests, no proxy, no configuration.
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "k8sdiag", *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env,
+        check=False,
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr; a traceback is never part of it."""
+    assert "Traceback" not in done.stderr + done.stdout
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    """A kubeconfig whose server nobody listens on."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        f"""apiVersion: v1
+kind: Config
+current-context: lab
+clusters: [{{name: lab, cluster: {{server: "https://127.0.0.1:{port}"}}}}]
+contexts: [{{name: lab, context: {{cluster: lab, user: lab}}}}]
+users: [{{name: lab, user: {{token: secret-token}}}}]
+"""
+    )
+    return path
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['k8sdiag', '--help']\n"
+        "from k8sdiag.cli import cli\n"
+        "cli(standalone_mode=False)\n"
+        "print('MODULES', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {name.partition(".")[0] for name in done.stdout.partition("MODULES")[2].split()}
+
+    assert "k8sdiag" in modules
+    assert modules & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param(["audit", "--check", "etcd-quotas"], "did you mean etcd-quota?", id="check"),
+        pytest.param(["audit", "--skip", "zzz"], "`k8sdiag checks` lists them", id="skip"),
+        pytest.param(["audit", "-o", "xml"], "unknown format 'xml'", id="format"),
+        pytest.param(["audit", "-o", "json=/no/where/r.json"], "no folder /no/where", id="folder"),
+        pytest.param(
+            ["audit", "-o", "json", "-o", "table"], "all but one a file", id="two outputs"
+        ),
+        pytest.param(
+            ["audit", "--demo", "--context", "x"], "drop --context", id="demo and context"
+        ),
+        pytest.param(["audit", "--demo", "s.json.gz"], "drop --demo", id="demo and snapshot"),
+        pytest.param(["audit", "none.json.gz"], "No such file", id="no snapshot"),
+        pytest.param(["audit", "--config", "none.toml"], "none.toml: cannot be read", id="config"),
+        pytest.param(["audit", "--kubeconfig", "none"], "none", id="no kubeconfig"),
+        pytest.param(["audit", "--fail-on", "info"], "'info' is not one of", id="fail-on"),
+        pytest.param(["node", "--path.procfs", "/no/proc"], "/no/proc", id="procfs"),
+        pytest.param(["node", "--check", "dns-search"], "on a host alone", id="no host check"),
+        pytest.param(["explain", "dns"], "there is no check 'dns'", id="explain"),
+        pytest.param(["snapshot", "/no/where/s.json.gz"], "/no/where", id="snapshot folder"),
+        pytest.param(["frobnicate"], "No such command", id="command"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(args: list[str], says: str) -> None:
+    done = k8sdiag(*args)
+
+    assert says in said(done)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("{", "kubeconfig", id="not YAML"),
+        pytest.param("", "kubeconfig", id="empty"),
+        pytest.param("kind: Config", "kubeconfig", id="no context"),
+        pytest.param("current-context: x\ncontexts: []\nclusters: []\nusers: []", "x", id="gone"),
+    ],
+)
+def test_a_broken_kubeconfig_is_named(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    done = k8sdiag("audit", KUBECONFIG=str(path))
+
+    assert says in said(done)
+    assert done.returncode == 2
+
+
+def test_an_unknown_context_is_named(kubeconfig: Path) -> None:
+    done = k8sdiag("audit", "--kubeconfig", kubeconfig, "--context", "prod")
+
+    assert "prod" in said(done)
+    assert done.returncode == 2
+
+
+def test_an_unreachable_server_skips_the_cluster_and_says_so(kubeconfig: Path) -> None:
+    done = k8sdiag("audit", "--kubeconfig", kubeconfig, "-o", "json")
+    report = json.loads(done.stdout)
+
+    assert done.returncode in (1, 3)  # 1 when this very host has a critical finding
+    dns = next(o for o in report["outcomes"] if o["check"] == "dns-search")
+    assert dns["status"] == "skipped"
+    assert "refused" in dns["reason"]
+    assert "secret-token" not in done.stdout + done.stderr
+
+
+def test_without_a_kubeconfig_this_host_is_judged_and_the_rest_is_named() -> None:
+    done = k8sdiag("audit", "-o", "json")
+    outcomes = {o["check"]: o for o in json.loads(done.stdout)["outcomes"]}
+
+    assert done.returncode in (1, 3)
+    assert outcomes["neighbor-table"]["usages"]
+    assert outcomes["dns-search"]["status"] == "skipped"
+    assert "kubeconfig" in outcomes["dns-search"]["reason"]
+    assert "--etcd-endpoints" in outcomes["etcd-quota"]["reason"]
+
+
+def test_a_snapshot_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "s.json.gz"
+    path.write_bytes(gzip.compress(b'{"kind": "Snapshot"' * 100)[:-30])
+    done = k8sdiag("audit", path)
+
+    assert "cut off or damaged" in said(done)
+    assert done.returncode == 2
+
+
+def test_a_snapshot_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text('{"kind": "Snapshot", "apiVersion": "k8sdiag.io/v2", "version": "2.0"}')
+    done = k8sdiag("audit", path)
+
+    assert "written by k8sdiag 2.0" in said(done)
+    assert done.returncode == 2
+
+
+def test_reports_go_where_they_are_sent(tmp_path: Path) -> None:
+    prom = tmp_path / "k8sdiag.prom"
+    done = k8sdiag(
+        "audit",
+        "--demo",
+        "-o",
+        "table",
+        "-o",
+        f"json={tmp_path / 'r.json'}",
+        "-o",
+        f"prometheus={prom}",
+    )
+
+    assert done.returncode == 1
+    assert "Nearest limits" in done.stdout
+    assert json.loads((tmp_path / "r.json").read_text())["kind"] == "Report"
+    assert prom.stat().st_mode & 0o777 == 0o644  # node_exporter runs as another user
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["k8sdiag.prom", "r.json"]
+
+
+def test_the_demo_finds_all_four_failures_and_the_report_is_always_the_same() -> None:
+    first, second = (k8sdiag("audit", "--demo", "-o", "json") for _ in range(2))
+    report = json.loads(first.stdout)
+
+    assert first.stdout == second.stdout
+    assert first.returncode == 1
+    found = {o["check"] for o in report["outcomes"] if o["findings"]}
+    assert found == {"etcd-quota", "dns-search", "neighbor-table", "image-pull"}
+    assert report["nearestLimits"]
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m k8sdiag audit --demo | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+
+    assert done.stderr == ""
+
+
+def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
+    with socket.socket() as mute:  # accepts, never answers: the audit waits
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        path = tmp_path / "kubeconfig"
+        server = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        path.write_text(
+            f"""current-context: lab
+clusters: [{{name: lab, cluster: {{server: "{server}"}}}}]
+contexts: [{{name: lab, context: {{cluster: lab, user: lab}}}}]
+users: [{{name: lab, user: {{}}}}]
+"""
+        )
+        command = [sys.executable, "-m", "k8sdiag", "audit", "--kubeconfig", str(path)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            mute.settimeout(60)
+            connection, _ = mute.accept()
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+            connection.close()
+
+    assert process.returncode == 130
+    assert errors.decode().strip() == "k8sdiag: interrupted; nothing was changed"
+
+
+def test_the_checks_are_listed_with_their_titles() -> None:
+    lines = k8sdiag("checks").stdout.splitlines()
+
+    assert any(line.startswith("etcd-quota ") for line in lines)
+
+
+def test_a_page_is_printed() -> None:
+    assert k8sdiag("explain", "etcd-quota").stdout.startswith("# etcd-quota\n")
+
+
+def test_the_role_is_the_smallest_that_the_checks_need() -> None:
+    everything = k8sdiag("rbac").stdout
+    dns = k8sdiag("rbac", "--check", "dns-search").stdout
+
+    assert '"pods"' in dns
+    assert "proxy" not in everything
+    assert '"nodes/proxy"' in k8sdiag("rbac", "--kubelet-configz", "proxy").stdout
+    assert "secrets" not in everything
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    version = k8sdiag("--version").stdout.split()[1]
+
+    assert f'\nversion = "{version}"\n' in pyproject.read_text()
