@@ -1,4 +1,4 @@
-"""What a user installs: the wheel built through the sdist, in a clean environment, with a plugin."""
+"""What a user installs: the wheel built through the sdist, in a clean environment."""
 
 import json
 import os
@@ -89,7 +89,8 @@ def test_the_demo_is_small(dist: Path) -> None:
 
 def test_the_sdist_holds_what_its_tests_need(dist: Path) -> None:
     (sdist,) = dist.glob("k8sdiag-*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
 
     assert {"checks/etcd_quota.py", "tests/test_judge.py", "docs/checks/etcd-quota.md"} <= names
     assert not [name for name in names if name.startswith((".cache", ".venv"))]
