@@ -1,0 +1,75 @@
+"""For programs: the whole report. k8sdiag/report.schema.json describes it."""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from k8sdiag.forecast import Nearest, nearest_limits
+from k8sdiag.model import Finding, Outcome, Report, Usage
+
+FORMAT = "json"
+API_VERSION = "k8sdiag.io/v1alpha1"
+
+
+def render(report: Report) -> str:
+    """JSON in ASCII, two spaces a level; a ratio to a limit of 0 is null."""
+    document: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": "Report",
+        "cluster": report.cluster,
+        "takenAt": report.taken_at,
+        "version": report.version,
+        "outcomes": [_outcome(outcome) for outcome in report.outcomes],
+        "nearestLimits": [_nearest(near) for near in nearest_limits(report)],
+        "cost": _camel(structs.asdict(report.cost)),
+    }
+    if report.lab:
+        document["lab"] = report.lab
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    # All else stands inside strings, and a terminal may obey it (U+009B) or hide it (U+202E).
+    return re.sub(r"[^\x20-\x7e\n]", lambda found: json.dumps(found[0])[1:-1], text) + "\n"
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "check": outcome.check,
+        "title": outcome.title,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "durationSeconds": outcome.duration_seconds,
+        "findings": [_finding(finding) for finding in outcome.findings],
+        "usages": [_usage(usage) for usage in outcome.usages],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    remedy = finding.remedy and _camel(structs.asdict(finding.remedy))
+    return _camel(structs.asdict(finding)) | {"remedy": remedy}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return _camel(structs.asdict(usage))
+
+
+def _nearest(near: Nearest) -> dict[str, Any]:
+    breaks_at = None
+    if near.breaks_at is not None:
+        breaks_at = {"driver": near.usage.driver, "value": round(near.breaks_at, 1)}
+    return {
+        "limitId": near.usage.limit_id,
+        "subject": near.usage.subject,
+        "usedRatio": round(near.ratio, 4),
+        "breaksAt": breaks_at,
+    }
+
+
+def _camel(fields: dict[str, Any]) -> dict[str, Any]:
+    """limit_id -> limitId, as in every API of Kubernetes."""
+    words = {name: name.split("_") for name in fields}
+    return {
+        first + "".join(word.title() for word in rest): fields[name]
+        for name, (first, *rest) in words.items()
+    }

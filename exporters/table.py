@@ -1,0 +1,111 @@
+"""For a terminal: the nearest limits on top, then what was found, worst first."""
+
+import textwrap
+from collections.abc import Sequence
+
+from k8sdiag.exporters import _text
+from k8sdiag.forecast import nearest_limits
+from k8sdiag.model import Finding, Report
+
+ASIDE = "  "
+TYPE = " " * 6  # before what can be copied
+
+
+def render(report: Report, *, width: int | None = None) -> str:
+    """Plain text. Sentences are wrapped at `width` columns, if given; commands never are."""
+    blocks = [_head(report), _nearest(report), _findings(report, width)]
+    blocks += [_not_whole(report, width), _cost(report)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _head(report: Report) -> str:
+    states = _text.tally(
+        "with findings" if o.status == "findings" else o.status for o in report.outcomes
+    )
+    rows = [
+        f"Cluster:  {_text.line(report.cluster)}",
+        f"Seen:     {_text.when(report)}",
+        f"Checks:   {states or 'none'}",
+    ]
+    if report.lab:
+        rows.insert(0, f"*** {_text.LAB}: {_text.line(report.lab)} ***")
+    return "\n".join(rows)
+
+
+def _nearest(report: Report) -> str:
+    limits = nearest_limits(report)
+    rows = [
+        (
+            _text.line(near.usage.limit_id),
+            _text.line(near.usage.subject),
+            _text.amount(near.usage.used, near.usage.unit),
+            _text.amount(near.usage.limit, near.usage.unit),
+            _text.share(near),
+            _text.where_it_breaks(near),
+        )
+        for near in limits
+    ]
+    if not rows:
+        return "No limit could be measured."
+    headers = ("NEAREST LIMIT", "SUBJECT", "USED", "OF", "SHARE", "BREAKS")
+    return _table(rows, headers)
+
+
+def _findings(report: Report, width: int | None) -> str:
+    found = _text.findings(report)
+    if not found:
+        return ""
+    blocks = [f"FINDINGS: {_text.tally(f.severity for f in found)}"]
+    blocks += [_finding(finding, width) for finding in found]
+    checks = dict.fromkeys(f.code.partition("/")[0] for f in found)
+    blocks.append("More on each: " + ", ".join(f"k8sdiag explain {c}" for c in checks))
+    return "\n\n".join(blocks)
+
+
+def _finding(finding: Finding, width: int | None) -> str:
+    code, subject = _text.line(finding.code), _text.line(finding.subject)
+    rows = [f"{finding.severity.upper()}  {code}  {subject}"]
+    rows += _wrapped(finding.message, width)
+    if remedy := finding.remedy:
+        rows += _wrapped(f"Mend: {remedy.summary}", width)
+        rows += [TYPE + _text.typed(command) for command in remedy.commands]
+        if remedy.manifest:
+            rows += [TYPE + row if row else "" for row in _text.manifest(remedy.manifest)]
+    return "\n".join(rows)
+
+
+def _not_whole(report: Report, width: int | None) -> str:
+    blocks = []
+    for outcome in _text.not_whole(report):
+        # A check with findings that missed a part has its findings above; here is what it missed.
+        status = "partial" if outcome.status == "findings" else outcome.status
+        reason = outcome.reason or "it did not say why"
+        rows = [f"{status.upper()}  {_text.line(outcome.check)}", *_wrapped(reason, width)]
+        blocks.append("\n".join(rows))
+    return "\n\n".join(["NOT JUDGED, or not all of it", *blocks]) if blocks else ""
+
+
+def _cost(report: Report) -> str:
+    return f"Looking cost the cluster and this machine: {_text.cost(report.cost)}"
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    text = _text.line(text)
+    if width is None:
+        return [ASIDE + text]
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=ASIDE,
+        subsequent_indent=ASIDE,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> str:
+    from tabulate import tabulate
+
+    # Names that look like numbers ("1e3") stay names.
+    right = ("left", "left", "right", "right", "right", "left")
+    return tabulate(rows, headers, tablefmt="plain", disable_numparse=True, colalign=right)
