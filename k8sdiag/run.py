@@ -1,8 +1,11 @@
 """What the commands share: choose checks, open doors, look, judge, write."""
 
 import difflib
+import inspect
 import os
+import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -179,12 +182,22 @@ def report(
     """Judge, write every format, and give the exit code."""
     judged = judge(checks, snapshot)
     for exporter, path in writers:
-        text = exporter.render(judged)
+        text = render(exporter, judged, to_stdout=path is None)
         if path is None:
             click.echo(text, nl=not text.endswith("\n"))
         else:
             _write(path, text, getattr(exporter, "FILE_MODE", None))
     return exit_code(judged, fail_on)
+
+
+def render(exporter: ModuleType, report: Report, *, to_stdout: bool) -> str:
+    """A terminal gets its width, if the format takes one; a pipe or a file never does."""
+    takes_width = "width" in inspect.signature(exporter.render).parameters
+    wide = {}
+    if to_stdout and takes_width and sys.stdout.isatty():
+        wide = {"width": shutil.get_terminal_size().columns}
+    text: str = exporter.render(report, **wide)
+    return text
 
 
 def exit_code(report: Report, fail_on: str) -> int:
