@@ -2,6 +2,7 @@
 
 import sys
 from array import array
+from collections import Counter
 
 from msgspec import Struct
 
@@ -53,28 +54,32 @@ class Pods(Fact, frozen=True, kw_only=True):
     nodes: tuple[str, ...]  # node names; "" is a pod that is not scheduled yet
     profile_column: bytes  # little-endian uint32 each; see columns()
     node_column: bytes
+    placed: bool = True  # False: made from workload templates, which node runs what is not known
 
     def __len__(self) -> int:
         return len(self.profile_column) // 4
 
-    def columns(self) -> tuple[array[int], array[int]]:
+    def columns(
+        self,
+    ) -> "tuple[array[int], array[int]]":  # array can be subscripted from Python 3.12 on
         """(profile_of, node_of), one entry a pod."""
         return _unpack(self.profile_column), _unpack(self.node_column)
 
     def counts(self) -> dict[int, int]:
         """How many pods each profile has, by its position."""
-        counts: dict[int, int] = {}
-        for profile in self.columns()[0]:
-            counts[profile] = counts.get(profile, 0) + 1
-        return counts
+        return dict(Counter(self.columns()[0]))
 
     def scale(self) -> dict[str, float]:
+        """Pods as the API holds them; per node only those that still take a place there."""
         hosts = len(self.nodes) - ("" in self.nodes)
-        per_node = {"pods_per_node": len(self) / hosts} if hosts else {}
-        return {"pods": float(len(self)), **per_node}
+        if not (self.placed and hosts):
+            return {"pods": float(len(self))}
+        ended = [profile.phase in ("Succeeded", "Failed") for profile in self.profiles]
+        running = sum(count for profile, count in self.counts().items() if not ended[profile])
+        return {"pods": float(len(self)), "pods_per_node": running / hosts}
 
 
-def pack(column: array[int]) -> bytes:
+def pack(column: "array[int]") -> bytes:
     """An array("I") as the bytes that a snapshot file holds on every machine."""
     if sys.byteorder == "big":
         column = array("I", column)
@@ -82,7 +87,7 @@ def pack(column: array[int]) -> bytes:
     return column.tobytes()
 
 
-def _unpack(packed: bytes) -> array[int]:
+def _unpack(packed: bytes) -> "array[int]":
     column = array("I", packed)
     if sys.byteorder == "big":
         column.byteswap()

@@ -17,11 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from k8sdiag.model import Cost, Permission, Unavailable
-from k8sdiag.readers.api import Api, Expired, Forbidden, ListMetadata
-from k8sdiag.readers.api import NotFound as NotFound
+from k8sdiag.readers.api import Api, Expired, Forbidden, ListMetadata, NotFound
 from k8sdiag.readers.kubeconfig import Login, load
 
+__all__ = ["Incomplete", "Kubernetes", "NotFound", "Pages"]
+
 T = TypeVar("T")
+Progress = Callable[[str, int, int | None], None]  # what, items so far, all of them if known
 
 LIST_SECONDS = 300.0  # for all pages of a list; a continue token lives about as long
 SLOW_SECONDS = 1.0  # a page that takes longer comes from a server in trouble: pause as long
@@ -45,8 +47,7 @@ class Kubernetes:
         self.server = ""  # the API server's version, "v1.36.3"; "" if it does not tell
         self.quick = False  # read workload templates instead of every pod
         self.configz = False  # ask kubelets for their settings: nodes/proxy reaches exec as well
-        # What is read, items so far, and how many there are if the server tells; once a page.
-        self.progress: Callable[[str, int, int | None], None] = lambda what, done, total: None
+        self.progress: Progress = lambda *_: None  # called once a page
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
         near = login.in_cluster or _is_loopback(login.configuration.host)
         self._api = Api(login, gzip=not near)
@@ -120,7 +121,7 @@ class Pages(Iterator[list[T]]):
         query: Mapping[str, str],
         item: type[T],
         needs: Permission,
-        progress: Callable[[str, int, int | None], None],
+        progress: Progress,
     ) -> None:
         self.provenance = f"{path} of the API server"
         self._api = api
