@@ -1,11 +1,13 @@
 """This host, or a tree that stands for one: /proc, files, processes.
 
 With another tree (a recorded one, or the host's as mounted in a pod) every fact comes from
-that tree alone; only `live` hosts may be asked through the kernel's own interfaces.
+that tree alone; the kernel's own interfaces may be asked only where it is `own_kernel`.
 """
 
 import errno
+import os
 import platform
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -27,19 +29,57 @@ class Process(Struct, frozen=True):
 
 
 class Host:
-    """The door to one host. All paths are given as on that host: "/proc/loadavg"."""
+    """The door to one host. All paths are given as on that host: "/proc/loadavg".
 
-    def __init__(self, procfs: Path = Path("/proc"), rootfs: Path = Path("/")) -> None:
-        self.procfs = procfs
-        self.rootfs = rootfs
-        self.live = procfs == Path("/proc") and rootfs == Path("/")
+    A tree given by its rootfs alone has its procfs inside; one given by its procfs alone has no
+    other files. `look_seconds` is how far apart two looks at a counter are that must show
+    whether it rises; 0 takes one look, for a caller that looks again by itself.
+    """
+
+    def __init__(
+        self,
+        procfs: Path | None = None,
+        rootfs: Path | None = None,
+        *,
+        look_seconds: float = 2.0,
+    ) -> None:
+        self.live = procfs in (None, Path("/proc")) and rootfs in (None, Path("/"))
+        # Our own / beside another host's /proc would mix two hosts.
+        mixed = rootfs == Path("/") and not self.live
+        self.rootfs = Path("/") if self.live else None if mixed else rootfs
+        self.procfs = procfs or (self.rootfs or Path("/")) / "proc"
+        self.look_seconds = look_seconds
+        self.name = self._name()
+
+    def _name(self) -> str:
+        # A pod is told its node's name by the downward API; its own host name is the pod's.
+        if self.own_kernel and (told := os.environ.get("NODE_NAME")):
+            return told
         if self.live:
-            self.name = platform.node()
-        else:
+            return platform.node()
+        for path in ("/etc/hostname", "/proc/sys/kernel/hostname"):
             try:
-                self.name = self.read("/proc/sys/kernel/hostname").strip()
+                if name := self.read(path).strip():
+                    return name
             except Unavailable:
-                self.name = str(rootfs if rootfs != Path("/") else procfs)
+                continue
+        return str(self.rootfs or self.procfs).lstrip("/")
+
+    @cached_property
+    def own_kernel(self) -> bool:
+        """Whether procfs is that of the running kernel, wherever it is mounted.
+
+        Then what is one per kernel may be asked from the kernel itself.
+        """
+        if self.procfs == Path("/proc"):
+            return True
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+        except OSError:
+            return False
+        # proc(5): the fifth field is where it is mounted, the type comes after a lone dash.
+        here = str(self.procfs.resolve())
+        return any(m.split()[4] == here and " - proc " in m for m in mounts)
 
     @property
     def subject(self) -> str:
@@ -59,13 +99,18 @@ class Host:
             raise Unavailable(f"{real}: {error.strerror}") from error
 
     def path(self, path: str) -> Path:
-        """Where a path of the host lies here."""
+        """Where a path of the host lies here. Raises Unavailable when the tree has no such part."""
         if path.startswith("/proc/"):
             return self.procfs / path.removeprefix("/proc/")
+        if self.rootfs is None:
+            raise Unavailable(f"{path}: only {self.procfs} was given; add --path.rootfs")
         return self.rootfs / path.removeprefix("/")
 
     def files(self, folder: str, pattern: str) -> list[str]:
-        """The files of a folder that match, as paths of the host, sorted; none if it is absent."""
+        """The files of a folder that match, as paths of the host, sorted; none if it is absent.
+
+        Raises Unavailable when the tree has no such part.
+        """
         return sorted(f"{folder}/{p.name}" for p in self.path(folder).glob(pattern))
 
     def processes(self, *names: str) -> list[Process]:
@@ -75,7 +120,8 @@ class Host:
         """
         import psutil
 
-        if self.live and (self.procfs / "self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
+        own = self.procfs == Path("/proc")
+        if own and (self.procfs / "self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
             raise Unavailable(
                 "this container sees only its own processes: run it with hostPID, or on the node"
             )
