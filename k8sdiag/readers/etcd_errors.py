@@ -1,0 +1,108 @@
+"""What went wrong with an etcd endpoint, as one line with the mend.
+
+grpc's own words for a refused certificate are "Socket closed" or less, so a connection is tried
+with the standard library first and judged here.
+"""
+
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+# OpenSSL's verification codes (x509_vfy.h).
+_EXPIRED = 10
+_WRONG_NAME = (62, 64)  # host name, IP address
+
+_ROLE = (
+    "etcd's own user management keeps this from the client: its user needs the root role "
+    "(etcdctl user grant-role USER root)"
+)
+
+
+class Files(Struct, frozen=True):
+    """What TLS needs, under the names of etcdctl's flags."""
+
+    cacert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def flags(self) -> tuple[str, ...]:
+        given = (("cacert", self.cacert), ("cert", self.cert), ("key", self.key))
+        return tuple(f"--{name}={path}" for name, path in given if path)
+
+
+def connecting(error: OSError, files: Files) -> str:
+    """Why no connection, or no TLS session, came about."""
+    if isinstance(error, ssl.SSLError):
+        return _handshake(error, files)
+    if isinstance(error, socket.gaierror):
+        return "its name does not resolve from here"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: etcd does not run there, or listens on another address"
+    if isinstance(error, TimeoutError):
+        return "no answer in time: a firewall drops it, the host is down, or etcd hangs"
+    return f"no connection: {error.strerror or error}"
+
+
+def _handshake(error: ssl.SSLError, files: Files) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _untrusted(error, files.cacert)
+    if _alert(error):  # as TLS 1.2 has it; with TLS 1.3 it comes after the handshake
+        return closed(error, files, tls=True)
+    if _ended(error):
+        return "does not speak TLS there: write http:// for it"
+    return f"TLS fails: {error.reason or error}"
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, cacert: Path | None) -> str:
+    if error.verify_code in _WRONG_NAME:
+        return f"its certificate is for another name: {error.verify_message}"
+    if error.verify_code == _EXPIRED:
+        return "its certificate has expired: renew it (kubeadm certs renew etcd-server)"
+    by = cacert or "any CA of this system"
+    return (
+        f"its certificate is not signed by {by} ({error.verify_message}): give etcd's own CA "
+        "with --etcd-cacert"
+    )
+
+
+def closed(error: Exception, files: Files, *, tls: bool) -> str:
+    """Why an established session may have ended at once; "" when the error says nothing of it."""
+    if not tls:
+        return "closes a plain connection: write https:// for it" if _ended(error) else ""
+    if files.cert and (_alert(error) or _ended(error)):
+        return (
+            f"refuses the client certificate {files.cert}: it is not signed by the CA that etcd "
+            "trusts"
+        )
+    if _alert(error):
+        return "asks for a client certificate: give one with --etcd-cert and --etcd-key"
+    return ""
+
+
+def _alert(error: Exception) -> bool:
+    """Whether the other side's TLS said that our certificate will not do."""
+    reason = getattr(error, "reason", "") or ""
+    return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
+
+
+def _ended(error: Exception) -> bool:
+    """Whether the other side closed, or answered in something that is not TLS."""
+    if isinstance(error, ssl.SSLError):
+        return isinstance(error, ssl.SSLEOFError) or error.reason == "WRONG_VERSION_NUMBER"
+    return isinstance(error, ConnectionResetError | BrokenPipeError)
+
+
+def calling(error: Any, method: str) -> str:
+    """Why a gRPC call failed; `error` is a grpc.RpcError, which has no typed form."""
+    code, details = error.code().name, " ".join(str(error.details()).split())
+    match code:
+        case "PERMISSION_DENIED" | "INVALID_ARGUMENT" | "UNAUTHENTICATED":
+            return f"{method} is refused ({details}): {_ROLE}"
+        case "DEADLINE_EXCEEDED":
+            return f"{method} did not answer in time"
+        case "UNIMPLEMENTED":
+            return f"{method} is unknown to it: no etcd with the v3 API answers there"
+    return f"{method} fails ({code}: {details})"

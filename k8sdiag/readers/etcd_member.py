@@ -1,0 +1,155 @@
+"""The client of one etcd member: plain HTTP for /metrics and a gRPC channel, to one address.
+
+One address, because a name may stand for several members, and what they say is joined.
+"""
+
+import http.client
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from k8sdiag.model import Unavailable
+from k8sdiag.readers import etcd_errors
+from k8sdiag.readers.etcd_errors import Files
+
+CONNECT_SECONDS = 2.0
+STATUS_SECONDS = 3.0  # a member in defrag answers nothing for as long as it takes
+METRICS_SECONDS = 1.5
+METRICS_BYTES = 16 << 20  # etcd's page has 0.2 MB; anything like this is not etcd's
+MEMBER_SECONDS = 4.5  # for all that one member is asked
+
+
+class Credentials:
+    """The files, read once: for the standard library and for grpc. Raises OSError, SSLError."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.roots, self.cert, self.key = (
+            path.read_bytes() if path else None for path in (files.cacert, files.cert, files.key)
+        )
+        self.context = ssl.create_default_context(cafile=files.cacert)
+        # Set by default since Python 3.13; hand-made CAs without keyUsage fail under it.
+        self.context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if files.cert:
+            # An encrypted key fails instead of asking on the terminal.
+            self.context.load_cert_chain(files.cert, files.key, password="")
+
+
+class Member:
+    """A client of whatever member answers at a URL.
+
+    Every method raises Unavailable with what went wrong and the mend.
+    """
+
+    def __init__(self, url: str, credentials: Credentials, count: Callable[[int], None]) -> None:
+        """Connect. `count` is told the bytes of each reply."""
+        parts = urlsplit(url)
+        self._host, self._tls = parts.hostname or "", parts.scheme == "https"
+        self._credentials, self._count = credentials, count
+        self._deadline = time.monotonic() + MEMBER_SECONDS
+        self._channel: Any = None
+        self._suspicion = ""  # why the session may have ended; said if the next call fails too
+        try:
+            self._socket = socket.create_connection((self._host, parts.port), CONNECT_SECONDS)
+            self._address = self._socket.getpeername()[:2]
+            if self._tls:
+                self._socket = credentials.context.wrap_socket(
+                    self._socket, server_hostname=self._host
+                )
+        except OSError as error:
+            raise Unavailable(etcd_errors.connecting(error, credentials.files)) from error
+
+    def close(self) -> None:
+        self._socket.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def metrics(self) -> bytes:
+        """The page /metrics of the client port."""
+        end = time.monotonic() + self._left(METRICS_SECONDS)
+        self._socket.settimeout(self._left(METRICS_SECONDS))
+        connection = http.client.HTTPConnection(self._host)
+        connection.sock = self._socket
+        body = b""
+        try:
+            connection.request("GET", "/metrics")
+            reply = connection.getresponse()
+            while chunk := reply.read1(1 << 16):
+                body += chunk
+                if len(body) > METRICS_BYTES or time.monotonic() > end:
+                    raise Unavailable("/metrics is too large or too slow")
+        except (OSError, http.client.HTTPException) as error:
+            self._suspicion = etcd_errors.closed(error, self._credentials.files, tls=self._tls)
+            late = isinstance(error, TimeoutError)
+            why = "no answer in time" if late else "not served on the client port"
+            raise Unavailable(f"/metrics: {why}") from error
+        self._count(len(body))
+        if reply.status != http.client.OK:
+            raise Unavailable(f"/metrics: HTTP status {reply.status}")
+        return body
+
+    def status(self) -> Any:
+        """Its StatusResponse, from its own memory."""
+        return self._call("Maintenance/Status", "StatusResponse")
+
+    def members(self) -> Any:
+        """Its MemberListResponse: the list as it knows it, without asking the others."""
+        return self._call("Cluster/MemberList", "MemberListResponse")
+
+    def _call(self, method: str, response: str) -> Any:
+        grpc, messages = _grpc()
+        if self._channel is None:
+            self._channel = self._open(grpc)
+        call = self._channel.unary_unary(
+            f"/etcdserverpb.{method}",
+            request_serializer=None,  # both requests are empty messages: no bytes
+            response_deserializer=getattr(messages, response).FromString,
+        )
+        try:
+            reply = call(b"", timeout=self._left(STATUS_SECONDS))
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE and self._suspicion:
+                raise Unavailable(self._suspicion) from error
+            raise Unavailable(etcd_errors.calling(error, method.rpartition("/")[2])) from error
+        self._count(reply.ByteSize())
+        return reply
+
+    def _open(self, grpc: Any) -> Any:
+        ip, port = self._address
+        target = f"ipv6:[{ip}]:{port}" if ":" in ip else f"ipv4:{ip}:{port}"
+        # Like etcdctl no proxy: $HTTPS_PROXY is not meant for etcd.
+        options: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)]
+        if not self._tls:
+            return grpc.insecure_channel(target, options)
+        options.append(("grpc.ssl_target_name_override", self._host))
+        with_ = self._credentials
+        roots = with_.roots or _system_roots()
+        return grpc.secure_channel(
+            target, grpc.ssl_channel_credentials(roots, with_.key, with_.cert), options
+        )
+
+    def _left(self, seconds: float) -> float:
+        return max(0.1, min(seconds, self._deadline - time.monotonic()))
+
+
+def _system_roots() -> bytes | None:
+    """The CAs that the standard library trusts; None: grpc's own."""
+    file = ssl.get_default_verify_paths().cafile
+    return Path(file).read_bytes() if file else None
+
+
+def _grpc() -> tuple[Any, Any]:
+    """grpc and the messages, imported only here: they cost 30 MB."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes to stderr by itself
+    try:
+        import grpc
+
+        from k8sdiag.readers import etcd_messages
+    except ImportError as error:
+        raise Unavailable(f"{error}: install grpcio and protobuf to ask etcd") from error
+    return grpc, etcd_messages
