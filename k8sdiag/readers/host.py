@@ -109,9 +109,15 @@ class Host:
     def files(self, folder: str, pattern: str) -> list[str]:
         """The files of a folder that match, as paths of the host, sorted; none if it is absent.
 
-        Raises Unavailable when the tree has no such part.
+        Raises Unavailable when it can't be listed, or the tree has no such part.
         """
-        return sorted(f"{folder}/{p.name}" for p in self.path(folder).glob(pattern))
+        real = self.path(folder)
+        try:
+            return sorted(f"{folder}/{p.name}" for p in real.iterdir() if p.match(pattern))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:  # glob() would take it for empty
+            raise Unavailable(f"{real}: {error.strerror}") from error
 
     def processes(self, *names: str) -> list[Process]:
         """The running processes of these names.
