@@ -1,0 +1,95 @@
+"""A few kubelets of each pool, asked for their settings through the API server."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from k8sdiag.facts.kubelet import Kubelet, KubeletConfigs
+from k8sdiag.facts.nodes import Node
+from k8sdiag.model import Permission, Unavailable
+from k8sdiag.readers.api import Forbidden
+from k8sdiag.readers.kubernetes import Kubernetes, NotFound
+from k8sdiag.sources import nodes
+from k8sdiag.sources._kubelet import reported
+
+PROXY = Permission(resource="nodes/proxy", verb="get")
+PERMISSIONS = (nodes.LIST, PROXY)
+
+# The API server's own limits do not hold for what it proxies: we go easy by ourselves.
+SAMPLE = 3  # kubelets of each pool and version
+MOST = 100  # in all
+PAUSE_SECONDS = 0.1  # between two of them
+SECONDS = 5.0  # for one answer
+FAILURES = 5  # in a row, after which the way to the kubelets is taken for broken
+
+
+def collect(reader: Kubernetes) -> KubeletConfigs:
+    if not reader.configz:
+        raise Unavailable(
+            "the kubelets' settings were not read: it needs nodes/proxy, which allows exec in "
+            "every pod; add --kubelet-configz=proxy, or run k8sdiag node on a node"
+        )
+    found: list[Kubelet] = []
+    gaps: dict[str, str] = {}
+    failures = 0
+    chosen = list(sample(nodes.collect(reader).nodes))
+    for node in chosen[:MOST]:
+        try:
+            found.append(_ask(reader, node))
+            failures = 0
+        except Forbidden:
+            raise  # the same for every node
+        except Unavailable as error:
+            gaps[f"the kubelet of node/{node.name}"] = str(error)
+            failures += 1
+            if failures == FAILURES:
+                gaps["the other kubelets"] = f"not asked after {failures} failures in a row"
+                break
+        time.sleep(PAUSE_SECONDS)
+    if len(chosen) > MOST:
+        gaps["kubelets"] = f"{MOST} of {len(chosen)} chosen ones asked, to spare the API server"
+    if not found:
+        raise Unavailable(next(iter(gaps.values()), "the cluster has no nodes"))
+    return KubeletConfigs(
+        kubelets=tuple(found),
+        gaps=gaps,
+        provenance=f"/configz of {len(found)} kubelets through the API server",
+    )
+
+
+def sample(found: tuple[Node, ...]) -> Iterator[Node]:
+    """Up to SAMPLE nodes of each pool and version, apart from each other, ready ones first.
+
+    One of each group comes before the second of any: a cut at the end costs no group whole.
+    """
+    groups: dict[tuple[str, str], list[Node]] = {}
+    for node in found:
+        groups.setdefault((node.pool, node.kubelet), []).append(node)
+    for i in range(SAMPLE):
+        for _, group in sorted(groups.items()):
+            if i < len(group):
+                ready = [n for n in group if n.ready]
+                among = ready if len(ready) >= SAMPLE else sorted(group, key=lambda n: not n.ready)
+                yield among[i * len(among) // min(SAMPLE, len(among))]
+
+
+def _ask(reader: Kubernetes, node: Node) -> Kubelet:
+    path = f"/api/v1/nodes/{node.name}/proxy/configz"
+    try:
+        body = reader.get(path, PROXY, timeout_seconds=SECONDS)
+    except NotFound as error:
+        raise Unavailable(
+            "it serves no /configz: its enableDebuggingHandlers is false, as Bottlerocket sets it"
+        ) from error
+    try:
+        # Other keys may stand beside this one.
+        config = msgspec.json.decode(body, type=dict[str, dict[str, object]])["kubeletconfig"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise Unavailable("its answer is not that of a kubelet") from error
+    return Kubelet(
+        node=node.name,
+        pool=node.pool,
+        version=node.kubelet,
+        settings=reported(config, f"/configz of node/{node.name}"),
+    )
