@@ -5,8 +5,9 @@ in some big deployments, a few daemons on every node, batch work, and one pool w
 images. Everything is deterministic: the same arguments give the same objects.
 """
 
+import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Object = dict[str, Any]
@@ -66,7 +67,7 @@ class Workload:
 
 
 def nodes(count: int, address_of: dict[str, tuple[str, int]] | None = None) -> list[Object]:
-    """`count` nodes over the pools, without images; pods.images_of() knows those.
+    """`count` nodes over the pools, without images; hold_images() adds those.
 
     `address_of`: per pool the address and port of a kubelet that answers for its nodes.
     """
@@ -145,7 +146,7 @@ def pods(node_names: list[str], count: int, seed: int = 7) -> Iterator[Object]:
         suffix = f"{rng.getrandbits(40):010x}"
         owner, labels = (w.kind, w.name), {}
         if w.kind == "Deployment":
-            template = f"{hash_of(w.name):010x}"
+            template = _hash(w.name)
             owner, labels = ("ReplicaSet", f"{w.name}-{template}"), {"pod-template-hash": template}
         yield _pod(
             w.namespace, f"{owner[1]}-{i}-{suffix[:5]}", owner, spec, labels, done=w.kind == "Job"
@@ -161,9 +162,26 @@ def sizes(seed: int = 7) -> dict[str, int]:
     return found
 
 
-def hash_of(text: str) -> int:
-    """A template hash that is the same in every process."""
-    return sum((i + 1) * 2654435761 * byte for i, byte in enumerate(text.encode())) % 2**40
+def hold_images(nodes: Iterable[Object], pods: Iterable[Object]) -> None:
+    """Write into each node's status the images of its pods, as a kubelet does: 50 at most."""
+    held: dict[str, set[str]] = {}
+    for pod in pods:
+        images = {container["image"] for container in pod["spec"]["containers"]}
+        held.setdefault(pod["spec"]["nodeName"], set()).update(images)
+    size = sizes()
+    for node in nodes:
+        images = sorted(held.get(node["metadata"]["name"], ()), key=lambda i: (-size[i], i))
+        node["status"]["images"] = [
+            {"names": [_digest(image), image], "sizeBytes": size[image]} for image in images[:50]
+        ]
+
+
+def _digest(image: str) -> str:
+    return f"{image.rpartition(':')[0]}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _condition(kind: str, reason: str, message: str) -> Object:
@@ -213,7 +231,7 @@ def _pod(
 ) -> Object:
     kind, owner_name = owner
     group = "batch/v1" if kind == "Job" else "apps/v1"
-    uid = f"{hash_of(owner_name):08x}"[:8] + "-0000-4000-8000-000000000000"
+    uid = f"{_hash(owner_name)[:8]}-0000-4000-8000-000000000000"
     reference = {
         "apiVersion": group,
         "kind": kind,
@@ -232,5 +250,21 @@ def _pod(
             "ownerReferences": [reference],
         },
         "spec": {"terminationGracePeriodSeconds": 30, **spec},
-        "status": {"phase": "Succeeded" if done else "Running"},
+        "status": {
+            "phase": "Succeeded" if done else "Running",
+            "containerStatuses": [_container_status(c, done) for c in spec["containers"]],
+        },
+    }
+
+
+def _container_status(container: Object, done: bool) -> Object:
+    when = "2026-01-01T00:00:00Z"
+    ended = {"terminated": {"exitCode": 0, "startedAt": when, "finishedAt": when}}
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": _digest(container["image"]),
+        "ready": not done,
+        "restartCount": 0,
+        "state": ended if done else {"running": {"startedAt": when}},
     }
