@@ -46,6 +46,21 @@ CHOICE = options(
     click.option("--skip", metavar="ID", multiple=True, help="Not this check."),
     click.option("--config", type=PATH, help="Limits of the checks; default: k8sdiag.toml here."),
 )
+DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
+TREE = options(
+    click.option(
+        "--path.procfs",
+        "procfs",
+        type=DIRECTORY,
+        help="Look at the host whose /proc lies here; default: this one, or proc of the rootfs.",
+    ),
+    click.option(
+        "--path.rootfs",
+        "rootfs",
+        type=DIRECTORY,
+        help="Look at the host whose / lies here; default: this one.",
+    ),
+)
 OUTPUT = options(
     click.option(
         "--fail-on",
@@ -132,27 +147,12 @@ def audit(
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.option(
-    "--path.procfs",
-    "procfs",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default="/proc",
-    show_default=True,
-    help="Where the host's /proc lies.",
-)
-@click.option(
-    "--path.rootfs",
-    "rootfs",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default="/",
-    show_default=True,
-    help="Where the host's / lies.",
-)
+@TREE
 @CHOICE
 @OUTPUT
 def node(
-    procfs: Path,
-    rootfs: Path,
+    procfs: Path | None,
+    rootfs: Path | None,
     chosen: tuple[str, ...],
     skip: tuple[str, ...],
     config: Path | None,
@@ -161,10 +161,11 @@ def node(
 ) -> int:
     """Judge this host alone: kernel, kubelet, container runtime."""
     from k8sdiag import run
+    from k8sdiag.readers.host import Host
 
     writers = run.writers(outputs)
     checks = run.of_this_host(run.choose(chosen, skip, config))
-    facts = run.look_at_host(checks.values(), procfs, rootfs)
+    facts = run.look_at_host(checks.values(), Host(procfs, rootfs))()
     return run.report(checks.values(), facts, writers, fail_on)
 
 
@@ -245,7 +246,7 @@ def serve() -> None:
     "listen",
     metavar="[HOST]:PORT",
     multiple=True,
-    default=[":10057"],
+    default=[":10057"],  # the exporters' usual 9100 to 9999 are all given away
     show_default=True,
     help="May be given several times.",
 )
@@ -256,14 +257,26 @@ def serve() -> None:
     show_default=True,
     help="Where the metrics are.",
 )
-@click.option("--config", type=PATH, help="Limits of the checks; default: k8sdiag.toml here.")
-def serve_node(listen: tuple[str, ...], telemetry_path: str, config: Path | None) -> int:
+@TREE
+@CHOICE
+def serve_node(
+    listen: tuple[str, ...],
+    telemetry_path: str,
+    procfs: Path | None,
+    rootfs: Path | None,
+    chosen: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: Path | None,
+) -> int:
     """Export this host's numbers and findings, read anew at each scrape."""
     from k8sdiag import run
+    from k8sdiag.readers.host import Host
     from k8sdiag.serve import serve as serve_http
 
-    checks = run.of_this_host(run.choose((), (), config))
-    serve_http(run.host_reporter(checks.values()), list(listen), telemetry_path)
+    checks = run.of_this_host(run.choose(chosen, skip, config))
+    # One look a scrape: Prometheus sees by itself whether a counter rises.
+    host = Host(procfs, rootfs, look_seconds=0)
+    serve_http(run.export_host(checks.values(), host), listen, telemetry_path)
     return 0
 
 

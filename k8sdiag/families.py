@@ -1,11 +1,12 @@
 """Report -> Prometheus metric families, for the one-shot format and for the served one alike."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from prometheus_client.metrics_core import Metric as Family
 
 from k8sdiag import model
-from k8sdiag.model import Outcome, Report, Severity, Status
+from k8sdiag.model import Outcome, Report, Severity, Snapshot, Status
 
 PREFIX = "k8sdiag_"
 
@@ -103,3 +104,31 @@ def _family(metric: model.Metric) -> Family:
     # The client library puts _total behind a counter's name by itself.
     name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
     return Family(PREFIX + name, metric.help, metric.kind)
+
+
+def looks(snapshot: Snapshot) -> Iterator[Family]:
+    """How the looking itself went, a collector for each fact that was asked for."""
+    took = {name: snapshot.seconds.get(name, 0.0) for name in snapshot.facts}
+    asked = {name for name, missing in snapshot.missing.items() if missing.asked}
+    took |= {name: snapshot.seconds.get(name, 0.0) for name in asked}
+    rows = sorted(took.items())
+    yield gauge(
+        "scrape_collector_duration_seconds",
+        "How long the collector took.",
+        [({"collector": _snake(name)}, seconds) for name, seconds in rows],
+    )
+    yield gauge(
+        "scrape_collector_success",
+        "Whether the collector saw all it looks for.",
+        [
+            (
+                {"collector": _snake(name)},
+                name in snapshot.facts and not snapshot.facts[name].gaps,
+            )
+            for name, _ in rows
+        ],
+    )
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -26,6 +27,9 @@ from k8sdiag.progress import progress
 from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.host import Host
 from k8sdiag.readers.kubernetes import Kubernetes
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric as Family
 
 HERE = Path(__file__).parent
 Writer = tuple[ModuleType, Path | None]  # an exporter and the file it goes to; None: stdout
@@ -123,24 +127,26 @@ def open_doors(
     return doors, cluster
 
 
-def look_at_host(checks: Iterable[Check], procfs: Path, rootfs: Path) -> Snapshot:
-    """Look at one host alone, or at a tree that stands for it."""
-
-    host = Host(procfs, rootfs)
+def look_at_host(checks: Iterable[Check], host: Host) -> Callable[[], Snapshot]:
+    """A function that looks at one host alone, or at a tree that stands for it."""
     sources = sources_of(checks, plugins.sources()[0])
     doors: dict[type, Door | Missing] = {s.door: NOT_ASKED for s in sources}
-    return collect(sources, doors | {Host: host}, cluster=host.name)
+    return lambda: collect(sources, doors | {Host: host}, cluster=host.name)
 
 
-def host_reporter(checks: Iterable[Check]) -> Callable[[], Report]:
-    """A function that looks at this host and judges it: what the node exporter runs per scrape."""
+def export_host(checks: Iterable[Check], host: Host) -> "Callable[[], Iterable[Family]]":
+    """A function that looks at the host and judges it: what the node exporter runs per scrape."""
+    from k8sdiag.families import families, looks
 
     checks = list(checks)
-    host = Host()
-    sources = sources_of(checks, plugins.sources()[0])
-    doors: dict[type, Door | Missing] = {s.door: NOT_ASKED for s in sources}
-    doors[Host] = host
-    return lambda: judge(checks, collect(sources, doors, cluster=host.name))
+    look = look_at_host(checks, host)
+
+    def scrape() -> "Iterable[Family]":
+        snapshot = look()
+        yield from families(judge(checks, snapshot), states=False)
+        yield from looks(snapshot)
+
+    return scrape
 
 
 def load(path: Path) -> Snapshot:
