@@ -5,17 +5,23 @@ The modules beside this one have the same as context managers, for use without p
 """
 
 import os
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import pytest
 
-from tests.real import apiserver, etcd
+from tests.real import apiserver, coredns, etcd, kubelet, netns, prometheus
 from tests.real.apiserver import ApiServer
+from tests.real.bed import program
 from tests.real.components import MissingError
+from tests.real.coredns import CoreDns
 from tests.real.etcd import EtcdCluster
+from tests.real.kubelet import Kubelet
+from tests.real.netns import Namespace
+from tests.real.prometheus import Prometheus
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +44,7 @@ def required() -> Iterator[None]:
 
 @contextmanager
 def starting(
+    name: str,
     start: Callable[Concatenate[Path, P], AbstractContextManager[T]],
     folders: pytest.TempPathFactory,
 ) -> Iterator[Callable[P, T]]:
@@ -46,21 +53,72 @@ def starting(
 
         def begin(*args: P.args, **kwargs: P.kwargs) -> T:
             with required():
-                folder = folders.mktemp(start.__module__.rpartition(".")[2])
-                return stack.enter_context(start(folder, *args, **kwargs))
+                return stack.enter_context(start(folders.mktemp(name), *args, **kwargs))
 
         yield begin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def finalizers_also_after_sigterm() -> Iterator[None]:
+    """A cancelled run ends like one that was interrupted: whatever was started is stopped."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
 def start_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., EtcdCluster]]:
     """start_etcd(version="3.6", tls=True, members=1, quota_bytes=None, extra_args=())"""
-    with starting(etcd.started, tmp_path_factory) as start:
+    with starting("etcd", etcd.started, tmp_path_factory) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One real API server for the whole run: whoever creates objects deletes them again."""
-    with starting(apiserver.started, tmp_path_factory) as start:
+    with starting("apiserver", apiserver.started, tmp_path_factory) as start:
         yield start()
+
+
+@pytest.fixture
+def start_kubelet(
+    tmp_path_factory: pytest.TempPathFactory, api_server: ApiServer
+) -> Iterator[Callable[..., Kubelet]]:
+    """start_kubelet(settings=None, containerd="containerd-2", extra_args=())"""
+
+    def started(
+        folder: Path, /, settings: Mapping[str, object] | None = None, **options: Any
+    ) -> AbstractContextManager[Kubelet]:
+        return kubelet.started(folder, api_server, settings, **options)
+
+    with starting("kubelet", started, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture
+def start_coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., CoreDns]]:
+    """start_coredns(corefile=COREFILE, port=None, namespace=None)"""
+    with starting("coredns", coredns.started, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture
+def start_prometheus(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Prometheus]]:
+    """start_prometheus(config="{}")"""
+    with starting("prometheus", prometheus.started, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture
+def promtool() -> Path:
+    with required():
+        return program("promtool")
+
+
+@pytest.fixture
+def make_netns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Namespace]]:
+    """make_netns(cable=False)"""
+    with starting("netns", netns.made, tmp_path_factory) as start:
+        yield start
