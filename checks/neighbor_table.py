@@ -89,7 +89,8 @@ def _verdict(
     name, fulls = NAMES[table.family], table.table_fulls or 0
     second, third = table.gc_thresh2 or 0, table.gc_thresh3 or 0
     counted = _counted(table, limits)
-    of_limit = f"{table.entries:,} entries, gc_thresh3 {third or 'unknown'}"
+    limit = f"{third:,}" if third else "unknown"
+    of_limit = f"{table.entries:,} entries, gc_thresh3 {limit}"
     history = f", and it has refused {fulls:,} since boot" if fulls else ""
 
     def finding(code: str, severity: Severity, message: str) -> Finding:

@@ -121,8 +121,6 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
-    server_version = f"k8sdiag/{VERSION}"
-    sys_version = ""
     protocol_version = "HTTP/1.1"
     # Header and body in one packet and no waiting for an acknowledgement: else 44 ms a scrape.
     wbufsize = -1
@@ -147,6 +145,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         finally:
             self.server.slots.release()
+
+    def version_string(self) -> str:
+        return f"k8sdiag/{VERSION}"
 
     do_HEAD = do_GET  # noqa: N815 - the standard library's names
 
