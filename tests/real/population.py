@@ -206,7 +206,7 @@ def _spec(node: str, images: list[str], policy: str) -> Object:
                 "requests": {"cpu": "100m", "memory": "128Mi"},
                 "limits": {"memory": "256Mi"},
             },
-            "ports": [{"containerPort": 8080, "name": "http"}],
+            "ports": [{"containerPort": 8080 + i, "name": f"http{i}"}],
             "readinessProbe": probe,
             "livenessProbe": probe,
             "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
