@@ -26,8 +26,10 @@ def collect(host: Host) -> NeighborTables:
         except Absent as error:
             if _in_use(host, family):
                 gaps[f"{family} neighbor table"] = f"{error}: {_ELSEWHERE}"
+        except Unavailable as error:
+            gaps[f"{family} neighbor table"] = str(error)
     if not tables:
-        raise Unavailable("; ".join(gaps.values()) or f"no neighbor table in {host.procfs}")
+        raise Unavailable("; ".join(gaps.values()))
     return NeighborTables(
         host=host.name, tables=tuple(tables), gaps=gaps, provenance=f"files of {host.procfs}"
     )
