@@ -1,0 +1,68 @@
+"""etcd's database is close to its quota, or past it.
+
+Past the quota etcd raises the NOSPACE alarm and refuses every write but deletes: no pod, lease
+or node status can be stored until space is freed on each member and the alarm is disarmed. The
+member nearest to its own quota decides for all, even one that nobody writes to.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from k8sdiag.checks import _etcd_space, _etcd_state, _etcd_unasked
+from k8sdiag.checks._etcd_limits import EtcdQuota
+from k8sdiag.checks._etcd_runbook import Etcdctl
+from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdSeenByAPIServer
+from k8sdiag.model import Metric, Missing, Said, Unseen, Usage
+
+
+def check(
+    etcd: EtcdMembers | Missing, seen: EtcdSeenByAPIServer | Missing, limits: EtcdQuota
+) -> Iterator[Said]:
+    if isinstance(etcd, EtcdMembers):
+        clusters = _etcd_state.clusters(etcd.members)
+        for members in clusters:
+            etcdctl = Etcdctl(members, etcd.etcdctl_flags)
+            yield from _numbers(members, limits)
+            yield from _etcd_space.judge(members, etcdctl, limits, whole=not etcd.gaps)
+            yield from _etcd_state.judge(members, etcdctl, limits)
+        if isinstance(seen, EtcdSeenByAPIServer):
+            # "etcd-0", "etcd-1"; before 1.28 it names members instead, by their URLs.
+            stores = sorted(name for name in seen.db_bytes if "://" not in name)
+            if len(stores) > len(clusters):
+                reason = f"the API server uses {', '.join(stores)}: give the endpoints of all"
+                yield Unseen(subject="another etcd", reason=reason)
+    elif isinstance(seen, EtcdSeenByAPIServer):
+        yield Unseen(subject="etcd", reason=etcd.reason)
+        yield from _etcd_unasked.judge(seen, limits)
+
+
+def _numbers(members: Sequence[EtcdMember], limits: EtcdQuota) -> Iterator[Said]:
+    for m in members:
+        limited = m.quota_bytes > 0
+        quota = f"quota from {m.quota_source}"
+        yield Usage(
+            limit_id="etcd-db-size",
+            subject=f"etcd/{m.name}",
+            used=m.db_bytes,
+            limit=m.quota_bytes if limited else limits.largest_quota_bytes,
+            unit="bytes",
+            driver="nodes",
+            fixed=m.db_bytes - m.in_use_bytes,  # free pages do not multiply with the cluster
+            source=f"size by {m.endpoint}; "
+            + (quota if limited else "no quota is set: the most that etcd suggests"),
+        )
+        where = {"endpoint": m.endpoint}
+        for name, text, value in (
+            ("etcd_db_size_bytes", "Size of the member's database, free pages too.", m.db_bytes),
+            ("etcd_db_size_in_use_bytes", "What of it is in use.", m.in_use_bytes),
+            ("etcd_quota_bytes", "Size that raises NOSPACE; below zero: none.", m.quota_bytes),
+        ):
+            yield Metric(name=name, help=text, value=value, labels=where)
+        if m.alarms is not None:
+            raised = {alarm.kind for alarm in m.alarms}
+            for kind in sorted({"CORRUPT", "NOSPACE"} | raised):
+                yield Metric(
+                    name="etcd_alarm_active",
+                    help="Whether the member knows of this alarm in its cluster.",
+                    value=kind in raised,
+                    labels={**where, "alarm": kind},
+                )

@@ -1,0 +1,359 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from k8sdiag.checks._etcd_limits import EtcdQuota
+from k8sdiag.checks.etcd_quota import check
+from k8sdiag.facts.etcd import (
+    NO_QUOTA,
+    EtcdAlarm,
+    EtcdMember,
+    EtcdMembers,
+    EtcdSeenByAPIServer,
+)
+from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
+
+MIB = 1 << 20
+GIB = 1 << 30
+NOT_ASKED = Missing(reason="etcd was not asked: give --etcd-endpoints")
+NOT_SEEN = Missing(reason='may not get "/metrics"')
+
+
+def member(name: str = "etcd-0", *, mib: float = 100, **more: Any) -> EtcdMember:
+    """A member whose id is its number, with a quota of 1,000 MiB that is in use as it is."""
+    number = name.rpartition("-")[2]
+    fields: dict[str, Any] = {
+        "id": number,
+        "cluster_id": "c",
+        "endpoint": f"https://10.0.0.{number}:2379",
+        "version": "3.6.16",
+        "db_bytes": int(mib * MIB),
+        "in_use_bytes": int(mib * MIB),
+        "quota_bytes": 1000 * MIB,
+        "quota_source": "Status",
+        "alarms": (),
+    }
+    in_use = more.pop("in_use", mib)
+    return EtcdMember(name=name, **fields | {"in_use_bytes": int(in_use * MIB)} | more)
+
+
+def etcd(*members: EtcdMember, **more: Any) -> EtcdMembers:
+    return EtcdMembers(members=members, **more)
+
+
+def nospace(number: int = 0) -> tuple[EtcdAlarm, ...]:
+    return (EtcdAlarm(kind="NOSPACE", member_id=str(number)),)
+
+
+def said(
+    fact: EtcdMembers | Missing = NOT_ASKED, seen: EtcdSeenByAPIServer | Missing = NOT_SEEN
+) -> list[Said]:
+    return list(check(fact, seen, EtcdQuota()))
+
+
+def findings(*args: Any) -> list[Finding]:
+    return [x for x in said(*args) if isinstance(x, Finding)]
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        pytest.param(etcd(member()), id="small"),
+        pytest.param(etcd(member(mib=749)), id="just below the warning"),
+        pytest.param(etcd(member(mib=499, in_use=10)), id="free pages, but far from the quota"),
+        pytest.param(etcd(member(mib=700, in_use=351)), id="half of it free pages"),
+        pytest.param(
+            etcd(member(mib=60, in_use=1, quota_bytes=100 * MIB)),
+            id="a tiny database of free pages",
+        ),
+        pytest.param(
+            etcd(member(mib=3000, quota_assumed=True)), id="above the assumed quota, no alarm"
+        ),
+        pytest.param(etcd(member(raft_index=5000)), id="as many entries to apply as etcd allows"),
+        pytest.param(
+            etcd(member(raft_index=90000, learner=True)), id="a learner that is catching up"
+        ),
+        pytest.param(
+            etcd(member("etcd-0"), member("etcd-1", quota_bytes=2 * GIB, quota_assumed=True)),
+            id="an assumed quota is not a different one",
+        ),
+        pytest.param(
+            etcd(member("etcd-0"), member("etcd-1", cluster_id="events", quota_bytes=2 * GIB)),
+            id="events have an etcd with a quota of its own",
+        ),
+        pytest.param(etcd(member(quota_bytes=8 * GIB)), id="the largest quota that is suggested"),
+    ],
+)
+def test_quiet(fact: EtcdMembers) -> None:
+    assert findings(fact) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "code", "severity", "subject", "says"),
+    [
+        pytest.param(
+            etcd(member(mib=750, in_use=400)),
+            "near-quota",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "etcd-0 holds 750.0 of 1,000 MiB (75%); a defrag frees 350 MiB of it",
+            id="at the warning, and a defrag helps",
+        ),
+        pytest.param(
+            etcd(member(mib=900, in_use=400)),
+            "near-quota",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "(90%); a defrag frees 500 MiB of it",
+            id="critical, and a defrag helps",
+        ),
+        pytest.param(
+            etcd(member(mib=800, in_use=760)),
+            "outgrown",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "a defrag would free only 40 MiB of it",
+            id="in use, so that a defrag does not help",
+        ),
+        pytest.param(
+            etcd(member(mib=950, quota_assumed=True)),
+            "outgrown",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "(95%, if its quota is etcd's default)",
+            id="an assumed quota is never critical",
+        ),
+        pytest.param(
+            etcd(member(mib=600, in_use=290)),
+            "fragmented",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "a defrag frees 310 MiB",
+            id="more than half of it free pages, beyond half of the quota",
+        ),
+        pytest.param(
+            etcd(member(mib=1001, in_use=200, alarms=nospace())),
+            "nospace",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "etcd refuses every write: NOSPACE; etcd-0 holds 1,001.0 of 1,000 MiB (100%)",
+            id="the alarm is raised",
+        ),
+        pytest.param(
+            etcd(
+                member("etcd-0", mib=300, alarms=nospace(1)),
+                member("etcd-1", mib=950, alarms=nospace(1)),
+            ),
+            "nospace",
+            Severity.CRITICAL,
+            "etcd/etcd-1",
+            "95% in use",
+            id="the member whose alarm it is, not the one that tells of it",
+        ),
+        pytest.param(
+            etcd(member("etcd-0", mib=300, alarms=nospace(1)), gaps={"etcd/etcd-1": "refused"}),
+            "nospace",
+            Severity.CRITICAL,
+            "etcd/1",
+            "NOSPACE",
+            id="an unseen member raised it: nobody knows whether space is free",
+        ),
+        pytest.param(
+            etcd(member(mib=300, alarms=nospace())),
+            "alarm-left-armed",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "refuses every write though space is free",
+            id="the alarm is still armed after the defrag",
+        ),
+        pytest.param(
+            etcd(member(alarms=(EtcdAlarm(kind="CORRUPT", member_id="0"),))),
+            "corrupt",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "CORRUPT",
+            id="corrupt",
+        ),
+        pytest.param(
+            etcd(member(quota_bytes=NO_QUOTA, mib=2048)),
+            "quota-disabled",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "now 2.0 GiB",
+            id="the quota is switched off",
+        ),
+        pytest.param(
+            etcd(member(quota_bytes=9 * GIB)),
+            "quota-too-large",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "9 GiB is above the 8 GiB",
+            id="a larger quota than etcd suggests",
+        ),
+        pytest.param(
+            etcd(member("etcd-0", quota_bytes=2 * GIB), member("etcd-1", quota_bytes=4 * GIB)),
+            "quotas-differ",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "(etcd-0 2 GiB, etcd-1 4 GiB)",
+            id="different quotas",
+        ),
+        pytest.param(
+            etcd(member("etcd-0", has_leader=False), member("etcd-1", has_leader=False)),
+            "no-leader",
+            Severity.CRITICAL,
+            "etcd/etcd-0, etcd-1",
+            "takes no write",
+            id="no leader",
+        ),
+        pytest.param(
+            etcd(member("etcd-0"), member("etcd-1", has_leader=False)),
+            "no-leader",
+            Severity.WARNING,
+            "etcd/etcd-1",
+            "cut off",
+            id="one member does not see the leader",
+        ),
+        pytest.param(
+            etcd(member(raft_index=9001, raft_applied_index=4000)),
+            "behind",
+            Severity.WARNING,
+            "etcd/etcd-0",
+            "5,001 committed entries",
+            id="a member that can't keep up",
+        ),
+    ],
+)
+def test_found(fact: EtcdMembers, code: str, severity: Severity, subject: str, says: str) -> None:
+    (finding,) = findings(fact)
+
+    assert (finding.code, finding.severity, finding.subject) == (code, severity, subject)
+    assert says in finding.message
+    assert finding.remedy is not None
+
+
+def test_the_member_with_the_least_room_decides_a_follower_too() -> None:
+    fact = etcd(
+        member("etcd-0", mib=1700, quota_bytes=2000 * MIB, leading=True),
+        member("etcd-1", mib=760, in_use=700),
+    )
+
+    found = {f.code: f for f in findings(fact)}
+
+    assert set(found) == {"near-quota", "quotas-differ"}
+    assert "etcd-1 holds 760.0 of 1,000 MiB (76%)" in found["near-quota"].message
+
+
+def test_every_member_has_a_usage_and_its_numbers() -> None:
+    fact = etcd(member("etcd-0", mib=400, in_use=300), member("etcd-1", quota_bytes=NO_QUOTA))
+
+    usages = [x for x in said(fact) if isinstance(x, Usage)]
+    metrics = {(m.name, *m.labels.values()): m.value for m in said(fact) if isinstance(m, Metric)}
+
+    assert [(u.subject, u.used, u.limit, u.fixed) for u in usages] == [
+        ("etcd/etcd-0", 400 * MIB, 1000 * MIB, 100 * MIB),
+        ("etcd/etcd-1", 100 * MIB, 8 * GIB, 0),
+    ]
+    assert usages[0].source == "size by https://10.0.0.0:2379; quota from Status"
+    assert metrics["etcd_db_size_bytes", "https://10.0.0.0:2379"] == 400 * MIB
+    assert metrics["etcd_db_size_in_use_bytes", "https://10.0.0.0:2379"] == 300 * MIB
+    assert metrics["etcd_quota_bytes", "https://10.0.0.1:2379"] == NO_QUOTA
+    assert metrics["etcd_alarm_active", "https://10.0.0.0:2379", "NOSPACE"] == 0
+
+
+def test_the_alarm_is_a_metric_and_unknown_is_not_zero() -> None:
+    fact = etcd(member("etcd-0", mib=999, alarms=nospace()), member("etcd-1", alarms=None))
+
+    active = [
+        (m.labels["endpoint"], m.labels["alarm"], m.value)
+        for m in said(fact)
+        if isinstance(m, Metric) and m.name == "etcd_alarm_active"
+    ]
+
+    assert active == [
+        ("https://10.0.0.0:2379", "CORRUPT", 0),
+        ("https://10.0.0.0:2379", "NOSPACE", 1),
+    ]
+
+
+def test_the_runbook_names_this_cluster_and_defragments_the_leader_last() -> None:
+    fact = etcd(
+        member("etcd-0", mib=1001, alarms=nospace(), leading=True),
+        member("etcd-1", mib=1001, alarms=nospace()),
+        etcdctl_flags=("--cacert=/etc/my pki/ca.crt",),
+    )
+
+    (finding,) = findings(fact)
+
+    assert finding.remedy is not None
+    commands = [c for c in finding.remedy.commands if c.startswith("etcdctl")]
+    both = "etcdctl --endpoints=https://10.0.0.1:2379,https://10.0.0.0:2379"
+    ca = "'--cacert=/etc/my pki/ca.crt'"
+    assert commands == [
+        f'{both} {ca} --command-timeout=10m compact --physical "$rev"',
+        f"etcdctl --endpoints=https://10.0.0.1:2379 {ca} --command-timeout=10m defrag",
+        f"etcdctl --endpoints=https://10.0.0.0:2379 {ca} --command-timeout=10m defrag",
+        f"{both} {ca} endpoint status --write-out=table",
+        f"{both} {ca} alarm disarm",
+        f"{both} {ca} alarm list",
+    ]
+
+
+def seen(gib: float, server: str = "v1.36.3", **more: int) -> EtcdSeenByAPIServer:
+    return EtcdSeenByAPIServer(db_bytes={"etcd-0": int(gib * GIB)} | more, server=server)
+
+
+@pytest.mark.parametrize(
+    ("fact", "limit"),
+    [
+        pytest.param(seen(1.4), 2 * GIB, id="far from the default"),
+        pytest.param(seen(2.1), 8 * GIB, id="above the default: it has been raised"),
+        pytest.param(seen(5, "v1.33.1-eks-1de2ab1"), 8 * 10**9, id="an EKS cluster of 5 GiB"),
+        pytest.param(seen(4, "v1.33.2-gke.1240000"), 6 * 10**9, id="a GKE cluster of 4 GiB"),
+    ],
+)
+def test_the_api_server_alone_is_quiet_but_not_whole(
+    fact: EtcdSeenByAPIServer, limit: float
+) -> None:
+    spoken = said(NOT_ASKED, fact)
+
+    assert [x for x in spoken if isinstance(x, Finding)] == []
+    assert [x.reason for x in spoken if isinstance(x, Unseen)] == [NOT_ASKED.reason]
+    assert [x.limit for x in spoken if isinstance(x, Usage)] == [limit]
+
+
+@pytest.mark.parametrize(
+    ("fact", "code", "severity"),
+    [
+        pytest.param(seen(1.9), "near-assumed-quota", Severity.WARNING, id="near the default"),
+        pytest.param(seen(6, "v1.33.1-eks-1"), "near-quota", Severity.WARNING, id="EKS, 80 %"),
+        pytest.param(seen(5.5, "v1.33.2-gke.1"), "near-quota", Severity.CRITICAL, id="GKE, 98 %"),
+    ],
+)
+def test_the_api_server_alone_finds(
+    fact: EtcdSeenByAPIServer, code: str, severity: Severity
+) -> None:
+    (finding,) = findings(NOT_ASKED, fact)
+
+    assert (finding.code, finding.severity) == (code, severity)
+
+
+def unseen(spoken: list[Said]) -> Iterator[str]:
+    return (x.reason for x in spoken if isinstance(x, Unseen))
+
+
+def test_an_etcd_of_the_events_that_was_not_asked_is_unseen() -> None:
+    both = seen(1, **{"etcd-1": 5})
+
+    assert list(unseen(said(etcd(member()), seen(1)))) == []
+    assert list(unseen(said(etcd(member()), both))) == [
+        "the API server uses etcd-0, etcd-1: give the endpoints of all"
+    ]
+    assert list(unseen(said(etcd(member(), member("e-1", cluster_id="events")), both))) == []
+
+
+def test_members_named_by_an_old_api_server_are_no_further_etcds() -> None:
+    old = EtcdSeenByAPIServer(db_bytes={"https://10.0.0.1:2379": 5, "https://10.0.0.2:2379": 5})
+
+    assert list(unseen(said(etcd(member()), old))) == []
