@@ -100,13 +100,20 @@ def codes_of(module: ast.AST) -> Iterator[str]:
             place = helpers.get(node.func.id) if isinstance(node.func, ast.Name) else None
             given += node.args[place : place + 1] if place is not None else []
         elif isinstance(node, ast.Assign):
-            given += [
-                node.value for t in node.targets if isinstance(t, ast.Name) and t.id == "code"
-            ]
+            for target in node.targets:
+                given += values_of_code(target, node.value)
         for part in (part for value in given for part in ast.walk(value)):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", part.value), part.value
                 yield part.value
+
+
+def values_of_code(target: ast.expr, value: ast.expr) -> list[ast.expr]:
+    """What `code = ...` or `code, other = ..., ...` assigns to it."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=True)
+        return [found for pair in pairs for found in values_of_code(*pair)]
+    return [value] if isinstance(target, ast.Name) and target.id == "code" else []
 
 
 def test_the_codes_of_a_module_are_seen() -> None:
@@ -117,9 +124,11 @@ def check():
     yield Finding(code="one" if x else "two")
     yield finding(WARNING, "by-a-helper")
     code = "by-a-name"
+    code, other = "with-another", "not-a-code"
 """
+    plain = {"plain", "one", "two", "by-a-helper", "by-a-name", "with-another"}
 
-    assert set(codes_of(ast.parse(module))) == {"plain", "one", "two", "by-a-helper", "by-a-name"}
+    assert set(codes_of(ast.parse(module))) == plain
 
 
 def test_no_page_without_a_check() -> None:
