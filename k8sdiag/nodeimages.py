@@ -26,6 +26,16 @@ class Demand(Struct, frozen=True, kw_only=True):
     def compressed_bytes(self) -> float:
         return sum(image.compressed_bytes for image in self.start.images)
 
+    @property
+    def count(self) -> int:
+        return len(self.start.images) + self.unsized
+
+    @property
+    def coverage(self) -> float:
+        """Which part of the bytes is known, at worst."""
+        most = self.compressed_bytes + self.unsized_at_most_bytes
+        return self.compressed_bytes / most if most else 1.0
+
 
 def demands(nodes: Nodes, pods: Pods, rates: Rates) -> Iterator[Demand]:
     """One Demand per node with pods, in the nodes' order."""

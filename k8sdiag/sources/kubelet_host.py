@@ -1,5 +1,6 @@
 """This host's kubelet: its command line, its drop-ins and its file."""
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -43,30 +44,34 @@ _EMBEDDED = {"k3s-server": _K3S, "k3s-agent": _K3S, "kubelite": _MICROK8S}
 
 
 def collect(host: Host) -> HostKubelet:
+    gaps: dict[str, str] = {}
     unseen = ""
     try:
         process = _process(host)
     except Unavailable as error:
         process, unseen = None, str(error)
     running = None if unseen else process is not None
-    gaps: dict[str, str] = {}
-    if process is not None and process.name not in _EMBEDDED:
+    files = _EMBEDDED.get(process.name) if process else _installed(host)
+    if process and not files:
         root = _root(host, process)
         given = flags(process.arguments)
         layout = _Layout(given.get("config", ""), given.get("config-dir", ""))
-    else:
+    elif files:
         root = ""
-        found = _EMBEDDED[process.name] if process else _installed(host)
-        if found is None:
-            return HostKubelet(node=host.name, running=running, unseen=unseen)
-        given = flags(list(_words(host, found.flags, gaps)))
-        layout = _Layout(given.get("config", found.config), given.get("config-dir", found.dropins))
-        if found is _K3S:
-            gaps["flags of the kubelet in k3s"] = (
-                "k3s hides its command line; ask the kubelet itself with --kubelet-configz=proxy"
-            )
-    config = _layer(host, root, layout.config, gaps) if layout.config else Layer("", {})
+        given = flags(list(_words(host, files.flags, gaps)))
+        layout = _Layout(given.get("config", files.config), given.get("config-dir", files.dropins))
+    else:
+        return HostKubelet(node=host.name, running=running, unseen=unseen)
+    if files is _K3S:
+        gaps["flags of the kubelet in k3s"] = (
+            "k3s hides its command line; ask the kubelet itself with --kubelet-configz=proxy"
+        )
     dropins = _dropins(host, root, layout.dropins, gaps) if layout.dropins else []
+    config = Layer("", {})
+    if layout.config:
+        config = _layer(host, root, layout.config, gaps)
+    elif files is _K3S and not dropins:  # before it had drop-ins it set what it wanted by flags
+        config = Layer("k3s", None)
     settings, wrong = effective(config, dropins, given)
     return HostKubelet(
         node=given.get("hostname-override") or host.name,
@@ -81,16 +86,21 @@ def collect(host: Host) -> HostKubelet:
 def _process(host: Host) -> Process | None:
     """The kubelet of this host itself, before one in a container (kind, Talos)."""
     found = host.processes("kubelet", *_EMBEDDED)
-    return min(found, key=lambda p: (bool(_root(host, p)), p.pid), default=None)
+    return min(found, key=lambda p: (_contained(host, p), p.pid), default=None)
+
+
+def _contained(host: Host, process: Process) -> bool:
+    mounts = [host.path(f"/proc/{pid}/ns/mnt") for pid in (1, process.pid)]
+    try:
+        return not mounts[0].samefile(mounts[1])
+    except OSError:  # seen by root only, and not at all in a recorded tree
+        return False
 
 
 def _root(host: Host, process: Process) -> str:
-    """What to put before a path as this process sees it: nothing, unless it has another root."""
+    """What to put before a path to see it as this process does, which may be in a container."""
     root = f"/proc/{process.pid}/root"
-    try:
-        return "" if host.path(root).samefile(host.path("/")) else root
-    except (OSError, Unavailable):
-        return ""
+    return root if os.access(host.path(root), os.R_OK | os.X_OK) else ""
 
 
 def _installed(host: Host) -> _Layout | None:
