@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from k8sdiag.exporters import _text
 from k8sdiag.forecast import nearest_limits
-from k8sdiag.model import Finding, Report
+from k8sdiag.model import Finding, Remedy, Report
 
 ASIDE = "  "
 TYPE = " " * 6  # before what can be copied
@@ -56,22 +56,34 @@ def _findings(report: Report, width: int | None) -> str:
     if not found:
         return ""
     blocks = [f"FINDINGS: {_text.tally(f.severity for f in found)}"]
-    blocks += [_finding(finding, width) for finding in found]
+    remedy = None
+    for finding in found:
+        same = finding.remedy is not None and finding.remedy == remedy
+        blocks.append(_finding(finding, width, same_remedy=same))
+        remedy = finding.remedy
     checks = dict.fromkeys(f.code.partition("/")[0] for f in found)
     blocks.append("More on each: " + ", ".join(f"k8sdiag explain {c}" for c in checks))
     return "\n\n".join(blocks)
 
 
-def _finding(finding: Finding, width: int | None) -> str:
+def _finding(finding: Finding, width: int | None, *, same_remedy: bool) -> str:
     code, subject = _text.line(finding.code), _text.line(finding.subject)
     rows = [f"{finding.severity.upper()}  {code}  {subject}"]
     rows += _wrapped(finding.message, width)
-    if remedy := finding.remedy:
-        rows += _wrapped(f"Mend: {remedy.summary}", width)
-        rows += [TYPE + _text.typed(command) for command in remedy.commands]
-        if remedy.manifest:
-            rows += [TYPE + row if row else "" for row in _text.manifest(remedy.manifest)]
+    if same_remedy:
+        rows.append(f"{ASIDE}Mend: as above")
+    elif finding.remedy:
+        rows += _remedy(finding.remedy, width)
     return "\n".join(rows)
+
+
+def _remedy(remedy: Remedy, width: int | None) -> list[str]:
+    rows = _wrapped(f"Mend: {remedy.summary}", width)
+    rows += [TYPE + _text.typed(command) for command in remedy.commands]
+    if remedy.manifest:
+        rows.append(f"{ASIDE}File or patch:")
+        rows += [TYPE + row if row else "" for row in _text.manifest(remedy.manifest)]
+    return rows
 
 
 def _not_whole(report: Report, width: int | None) -> str:

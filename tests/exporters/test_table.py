@@ -1,8 +1,18 @@
 import pytest
+from msgspec.structs import replace
 
 from k8sdiag.exporters import _text, table
+from k8sdiag.model import Status
 from tests.exporters.golden import assert_page
-from tests.exporters.reports import CLEAN, FOUR_FAILURES, HOSTILE, NOTHING_JUDGED, REPORTS
+from tests.exporters.reports import (
+    CLEAN,
+    FOUR_FAILURES,
+    HOSTILE,
+    NOTHING_JUDGED,
+    REPORTS,
+    outcome,
+    report,
+)
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -55,9 +65,21 @@ def test_a_terminal_gets_sentences_in_its_width_and_commands_whole() -> None:
     assert f"\n      {finding.remedy.commands[0]}\n" in text
 
 
+def test_a_remedy_that_repeats_itself_is_said_once() -> None:
+    (warning,) = FOUR_FAILURES.outcomes[3].findings
+    twice = (warning, replace(warning, subject="node/ip-10-0-0-8"))
+    text = table.render(report(outcome("neighbor-table", Status.FINDINGS, findings=twice)))
+
+    assert text.count("sysctl -w") == 1
+    assert (
+        "node/ip-10-0-0-8\n  960 of 1,024 IPv4 neighbor entries are used.\n  Mend: as above\n"
+        in (text)
+    )
+
+
 def test_a_line_break_in_a_command_is_shown_and_not_obeyed() -> None:
     assert _text.typed("kubectl get pods\nrm -rf x") == r"kubectl get pods\nrm -rf x"
-    assert "\n# b" not in table.render(HOSTILE).split("      a: |")[0]
+    assert "\n# b" not in table.render(HOSTILE).split("File or patch")[0]
 
 
 @pytest.mark.parametrize(
