@@ -43,8 +43,8 @@ class Admin:
             self._connection.request(method, path, data, headers)
             reply = self._connection.getresponse()
             return reply.status, reply.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()  # the next request opens a new one
+        except BaseException:  # Ctrl-C too: half a reply is no place to begin the next request
+            self._connection.close()
             raise
 
     def request(self, method: str, path: str, body: object = None) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.real import netns
 from tests.real.apiserver import ApiServer
-from tests.real.bed import Process, StartError, need_program, program, running, scratch
+from tests.real.bed import Process, StartError, program, running, scratch
 from tests.real.components import MissingError
 from tests.real.netns import Namespace
 
@@ -77,7 +77,6 @@ def started(
     `containerd` is the component to run beside it: "containerd-2", or "containerd" for Debian's.
     Raises MissingError where a kubelet can't run, with its last words.
     """
-    need_program("unshare", "util-linux")
     node = f"node-{os.getpid()}-{next(_numbers)}"
     programs = [program(name) for name in (containerd, "containerd-shim-runc-v2", "runc")]
     path = {"PATH": ":".join([*(str(p.parent) for p in programs), os.environ["PATH"]])}
@@ -88,26 +87,21 @@ def started(
         _furnish(root, api, node, namespace, {**SETTINGS, **(settings or {})})
         try:
             holder = _mounted(stack, folder, root, namespace, cgroups)
-            enter: list[str | Path] = [
-                "nsenter",
-                f"--target={holder.pid}",
-                "--mount",
-                "--net",
-                "--",
-            ]
-
+            target = f"--target={holder.pid}"
+            enter: list[str | Path] = ["nsenter", target, "--mount", "--net", "--"]
             runtime = stack.enter_context(running(containerd, [*enter, programs[0]], folder, path))
             runtime.await_ready((root / "run/containerd/containerd.sock").exists)
 
             command = [*enter, program("kubelet"), "--config=/var/lib/kubelet/config.yaml"]
             command += ["--kubeconfig=/var/lib/kubelet/kubeconfig", f"--hostname-override={node}"]
             command += [f"--node-ip={namespace.address}", *extra_args]
-            process = stack.enter_context(running("kubelet", command, folder, path))
             stack.callback(_forget, api, node)
+            process = stack.enter_context(running("kubelet", command, folder, path))
             kubelet = Kubelet(node, namespace.address, namespace, process.pid, process.log, root)
             healthz = f"{kubelet.proxy_path}/healthz"
             process.await_ready(lambda: api.admin.raw("GET", healthz)[0] == 200)
         except StartError as error:
+            # A test bed's machine may lack what a kubelet asks of it: that is no failed test.
             words = str(error).splitlines()
             raise MissingError(f"no kubelet runs here: {words[0]} {words[-1]}") from error
         yield kubelet
@@ -163,22 +157,35 @@ def _mounted(
 
 
 @contextmanager
-def _cgroups(name: str) -> Iterator[list[Path]]:
+def _cgroups(node: str) -> Iterator[list[Path]]:
     """A cgroup of our own in each hierarchy (one with v2), removed with all below it."""
     top = Path("/sys/fs/cgroup")
     hierarchies = [top] if (top / "cgroup.procs").exists() else sorted(top.iterdir())
-    own = [each / f"k8sdiag-{name}" for each in hierarchies if not each.is_symlink()]
+    own = [each / f"k8sdiag-{node}" for each in hierarchies if not each.is_symlink()]
+    for hierarchy in hierarchies:
+        for left in hierarchy.glob("k8sdiag-node-*"):  # by a run that was killed
+            if not Path("/proc", left.name.split("-")[2]).exists():
+                _remove(left)
     try:
         for cgroup in own:
-            cgroup.mkdir()
+            try:
+                cgroup.mkdir()
+            except OSError as error:
+                raise MissingError(
+                    f"no kubelet runs here: no cgroup can be made: {error}"
+                ) from error
             for file in ("cpuset.cpus", "cpuset.mems"):  # with v1 empty, and then useless
                 if (cgroup.parent / file).exists():
                     (cgroup / file).write_text((cgroup.parent / file).read_text())
         yield own
     finally:
         for cgroup in own:
-            for below, _, _ in os.walk(cgroup, topdown=False):
-                Path(below).rmdir()
+            _remove(cgroup)
+
+
+def _remove(cgroup: Path) -> None:
+    for below, _, _ in os.walk(cgroup, topdown=False):
+        Path(below).rmdir()
 
 
 def _forget(api: ApiServer, node: str) -> None:
