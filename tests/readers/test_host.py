@@ -1,0 +1,53 @@
+"""This host, or another tree: never a mixture of both."""
+
+from pathlib import Path
+
+import pytest
+
+from k8sdiag.model import Unavailable
+from k8sdiag.readers.host import Absent, Host
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/loadavg").write_text("0.1 0.1 0.1 1/200 1\n")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hostname").write_text("node-7\n")
+    return tmp_path
+
+
+def test_a_tree_by_its_root_has_its_proc_inside(tree: Path) -> None:
+    host = Host(rootfs=tree)
+
+    assert host.read("/proc/loadavg") == "0.1 0.1 0.1 1/200 1\n"
+    assert (host.subject, host.live, host.own_kernel) == ("node/node-7", False, False)
+
+
+@pytest.mark.parametrize("root", [None, Path("/")], ids=["nothing else", "our own root"])
+def test_a_tree_by_its_proc_has_no_other_files(tree: Path, root: Path | None) -> None:
+    host = Host(tree / "proc", root)
+
+    with pytest.raises(Unavailable, match=r"--path\.rootfs") as raised:
+        host.read("/etc/hostname")
+    assert not isinstance(raised.value, Absent)  # "there is none" would be an answer
+
+
+@pytest.mark.parametrize("paths", [(), (Path("/proc"), Path("/")), (None, Path("/"))])
+def test_this_host(paths: tuple[Path | None, ...]) -> None:
+    host = Host(*paths)
+
+    assert (host.live, host.own_kernel) == (True, True)
+    assert host.read("/proc/loadavg")
+
+
+def test_a_pod_is_told_the_name_of_its_node(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
+    monkeypatch.setenv("NODE_NAME", "ip-10-0-0-7")
+
+    assert Host().name == "ip-10-0-0-7"
+    assert Host(rootfs=tree).name == "node-7"  # a recorded tree is another host
+
+
+def test_what_is_not_there_is_an_answer_of_its_own(tree: Path) -> None:
+    with pytest.raises(Absent):
+        Host(rootfs=tree).read("/etc/nothing")

@@ -1,0 +1,98 @@
+"""A report as Prometheus sees it: each family once, each series once."""
+
+from datetime import UTC, datetime
+
+from prometheus_client.metrics_core import Metric as Family
+
+from k8sdiag.families import families, looks
+from k8sdiag.model import Finding, Metric, Missing, Outcome, Report, Severity, Snapshot, Status
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def outcome(check: str, *metrics: Metric, status: Status = Status.OK) -> Outcome:
+    return Outcome(check=check, title=check, status=status, metrics=metrics)
+
+
+def of(*outcomes: Outcome, states: bool = True, lab: str = "") -> dict[str, Family]:
+    report = Report(cluster="c", taken_at=NOW, version="1", outcomes=outcomes, lab=lab)
+    found = list(families(report, states=states))
+    assert len({f.name for f in found}) == len(found)
+    return {f.name: f for f in found}
+
+
+def rows(family: Family) -> list[tuple[str, dict[str, str], float]]:
+    return [(s.name, s.labels, s.value) for s in family.samples]
+
+
+def test_one_family_for_checks_that_say_the_same_and_of_a_series_the_first() -> None:
+    def metric(pool: str, value: float) -> Metric:
+        return Metric(name="nodes", help="Nodes.", value=value, labels={"pool": pool})
+
+    found = of(outcome("b", metric("x", 9), metric("y", 2)), outcome("a", metric("x", 1)))
+
+    assert rows(found["k8sdiag_nodes"]) == [
+        ("k8sdiag_nodes", {"pool": "x"}, 1),
+        ("k8sdiag_nodes", {"pool": "y"}, 2),
+    ]
+
+
+def test_a_counter_keeps_its_one_total() -> None:
+    fulls = Metric(name="table_fulls_total", help="Refused.", value=3, kind="counter")
+
+    (sample,) = rows(of(outcome("a", fulls))["k8sdiag_table_fulls"])
+
+    assert sample == ("k8sdiag_table_fulls_total", {}, 3)
+
+
+def test_findings_are_counted_and_none_is_a_zero() -> None:
+    critical = Finding(code="a/x", severity=Severity.CRITICAL, subject="s", message="m")
+    loud = Outcome(check="a", title="a", status=Status.FINDINGS, findings=(critical, critical))
+
+    found = of(loud, outcome("b"))["k8sdiag_check_findings"]
+
+    assert [(s.labels["check"], s.labels["severity"], s.value) for s in found.samples] == [
+        ("a", "warning", 0),
+        ("a", "critical", 2),
+        ("b", "warning", 0),
+        ("b", "critical", 0),
+    ]
+
+
+def test_what_was_not_judged_is_no_success() -> None:
+    found = of(outcome("a"), outcome("b", status=Status.SKIPPED))["k8sdiag_check_success"]
+
+    assert [s.value for s in found.samples] == [1, 0]
+
+
+def test_the_state_of_a_check_only_where_it_is_affordable() -> None:
+    status = of(outcome("a"))["k8sdiag_check_status"]
+
+    assert [s.labels["status"] for s in status.samples if s.value] == ["ok"]
+    assert "k8sdiag_check_status" not in of(outcome("a"), states=False)
+
+
+def test_a_lab_recording_says_so() -> None:
+    assert "k8sdiag_lab_recording_info" not in of(outcome("a"))
+    assert rows(of(outcome("a"), lab="test bed")["k8sdiag_lab_recording_info"]) == [
+        ("k8sdiag_lab_recording_info", {"recording": "test bed"}, 1)
+    ]
+
+
+def test_a_collector_that_was_not_asked_has_no_series() -> None:
+    snapshot = Snapshot(
+        cluster="c",
+        taken_at=NOW,
+        missing={
+            "KubeletSettings": Missing(reason="no such file"),
+            "Nodes": Missing(reason="this host alone", asked=False),
+        },
+        seconds={"KubeletSettings": 0.25},
+    )
+
+    duration, success = looks(snapshot)
+
+    assert [(s.labels["collector"], s.value) for s in duration.samples] == [
+        ("kubelet_settings", 0.25)
+    ]
+    assert [s.value for s in success.samples] == [0]

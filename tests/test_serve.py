@@ -1,0 +1,261 @@
+"""The exporter's HTTP server, asked over loopback; and the whole process once."""
+
+import http.client
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
+
+from k8sdiag import plugins, run
+from k8sdiag.config import ConfigError
+from k8sdiag.families import gauge
+from k8sdiag.readers.host import Host
+from k8sdiag.serve import Scrape, Server
+
+RECORDED = Path(__file__).parent / "testdata" / "neighbor"
+Reply = tuple[int, dict[str, str], bytes]
+Ask = Callable[..., Reply]
+
+
+def scrape() -> Iterable[Family]:
+    yield gauge("up", "Always 1.", [({}, 1)])
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Scrape], Server]]:
+    servers = []
+
+    def begin(scrape: Scrape) -> Server:
+        server = Server("127.0.0.1:0", scrape, "/metrics")
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server
+
+    yield begin
+    for server in servers:
+        server.close()
+
+
+def ask(server: Server, path: str, method: str = "GET", **headers: str) -> Reply:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    try:
+        connection.request(method, path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "content_type", "words"),
+    [
+        ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8", b"k8sdiag_up 1.0"),
+        ("/metrics?x=1", 200, "text/plain; version=0.0.4; charset=utf-8", b"k8sdiag_up 1.0"),
+        ("/", 200, "text/html; charset=utf-8", b'<a href="/metrics">'),
+        ("/-/healthy", 200, "text/plain; charset=utf-8", b"ok"),
+        ("/-/ready", 200, "text/plain; charset=utf-8", b"ok"),
+        ("/metrics/x", 404, "text/plain; charset=utf-8", b"there is /"),
+    ],
+)
+def test_what_lies_where(
+    start: Callable[[Scrape], Server], path: str, status: int, content_type: str, words: bytes
+) -> None:
+    server = start(scrape)
+
+    code, headers, body = ask(server, path)
+    assert (code, headers["content-type"]) == (status, content_type)
+    assert words in body
+
+    code, head, nothing = ask(server, path, "HEAD")
+    assert (code, nothing) == (status, b"")
+    assert head["content-length"] == str(len(body))
+
+
+def test_the_probes_cost_no_scrape(start: Callable[[Scrape], Server]) -> None:
+    def broken() -> Iterable[Family]:
+        raise AssertionError("a probe must not look at the host")
+
+    server = start(broken)
+
+    assert [ask(server, path)[0] for path in ("/", "/-/healthy", "/-/ready")] == [200, 200, 200]
+
+
+def test_openmetrics_for_who_asks_for_it(start: Callable[[Scrape], Server]) -> None:
+    wanted = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+
+    _, headers, body = ask(start(scrape), "/metrics", Accept=wanted)
+
+    assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_one_connection_serves_many_scrapes(start: Callable[[Scrape], Server]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", start(scrape).server_port, timeout=10)
+    try:
+        for _ in range(3):
+            connection.request("GET", "/metrics")
+            reply = connection.getresponse()
+            assert (reply.version, reply.status) == (11, 200)
+            assert b"\nk8sdiag_up 1.0\n" in reply.read()
+    finally:
+        connection.close()
+
+
+def test_idle_connections_delay_nobody(start: Callable[[Scrape], Server]) -> None:
+    server = start(scrape)
+    idle = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(50)]
+    try:
+        assert ask(server, "/metrics")[0] == 200
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_scrapes_side_by_side_do_not_mix(start: Callable[[Scrape], Server]) -> None:
+    numbers = itertools.count(1)
+    together = threading.Barrier(10, timeout=10)
+
+    def numbered() -> Iterable[Family]:
+        number = next(numbers)
+        yield gauge("first", "The number of the scrape.", [({}, number)])
+        together.wait()
+        yield gauge("second", "The number of the scrape.", [({}, number)])
+
+    server = start(numbered)
+    with ThreadPoolExecutor(10) as pool:
+        bodies = pool.map(lambda _: ask(server, "/metrics")[2].decode(), range(10))
+
+    seen = [[f.samples[0].value for f in text_string_to_metric_families(b)] for b in bodies]
+    assert sorted(first for first, _ in seen) == list(range(1, 11))
+    assert all(first == second for first, second in seen)
+
+
+def test_a_bug_in_a_scrape_is_an_error_and_not_the_end(start: Callable[[Scrape], Server]) -> None:
+    def broken() -> Iterable[Family]:
+        yield gauge("up", "Always 1.", [({}, 1)])
+        raise ValueError("secret")
+
+    server = start(broken)
+
+    for _ in range(2):
+        code, _, body = ask(server, "/metrics")
+        assert (code, body) == (500, b"the scrape failed: see the log\n")
+
+
+def test_too_many_at_once_are_told_so(start: Callable[[Scrape], Server]) -> None:
+    server = start(scrape)
+    slots, server.slots = server.slots, threading.Semaphore(0)
+
+    code, _, body = ask(server, "/metrics")
+    server.slots = slots
+
+    assert (code, body) == (503, b"too many requests at once\n")
+    assert ask(server, "/metrics")[0] == 200
+
+
+@pytest.mark.parametrize("address", ["", "9100", "localhost", ":x", ":65536", "::1"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"listen-address .*(give \[HOST\]:PORT|cannot listen)"):
+        Server(address, scrape, "/metrics")
+
+
+def test_an_address_in_use_is_said(start: Callable[[Scrape], Server]) -> None:
+    port = start(scrape).server_port
+
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen there"):
+        Server(f"127.0.0.1:{port}", scrape, "/metrics")
+
+
+def test_without_a_host_it_listens_on_all_addresses() -> None:
+    server = Server(":0", scrape, "/metrics")
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        assert ask(server, "/-/ready")[0] == 200  # by IPv4
+        if socket.has_dualstack_ipv6():
+            with socket.create_connection(("::1", server.server_port), timeout=5):
+                assert "[::]" in server.url
+    finally:
+        server.close()
+
+
+def series(families: Iterable[Family]) -> dict[tuple[str, str], float]:
+    """Samples by name and their first label's value."""
+    samples = (s for family in families for s in family.samples)
+    return {(s.name, next(iter(s.labels.values()), "")): s.value for s in samples}
+
+
+def node_exporter(procfs: Path) -> Scrape:
+    checks = {i: c for i, c in plugins.checks().items() if i == "neighbor-table"}
+    return run.export_host(checks.values(), Host(procfs=procfs, look_seconds=0))
+
+
+def test_the_node_exporter_tells_of_the_table() -> None:
+    found = series(node_exporter(RECORDED / "near" / "proc")())
+
+    assert found["k8sdiag_neighbor_entries", "ipv4"] == 961
+    assert found["k8sdiag_neighbor_table_fulls_total", "ipv4"] == 1927
+    assert found["k8sdiag_check_success", "neighbor-table"] == 1
+    assert found["k8sdiag_scrape_collector_success", "neighbor_tables"] == 1
+    assert len(found) < 120
+
+
+def test_what_the_exporter_cannot_see_is_no_zero(tmp_path: Path) -> None:
+    found = series(node_exporter(tmp_path)())
+
+    assert not [name for name, _ in found if "neighbor" in name]
+    assert found["k8sdiag_check_success", "neighbor-table"] == 0
+    assert found["k8sdiag_scrape_collector_success", "neighbor_tables"] == 0
+
+
+def test_the_process_stays_small_and_ends_when_told() -> None:
+    script = """
+        import http.client, os, signal, sys, threading, time
+        from k8sdiag.cli import cli
+
+        def look():
+            for _ in range(100):
+                time.sleep(0.05)
+                connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+                try:
+                    connection.request("GET", "/metrics")
+                except OSError:
+                    continue
+                page = connection.getresponse().read()
+                print(page.count(b"k8sdiag_check_success"))
+                heavy = {"kubernetes", "grpc", "rich", "yaml", "google", "tabulate", "asyncio"}
+                print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+                break
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=look).start()
+        address = f"127.0.0.1:{sys.argv[1]}"
+        code = cli(["serve", "node", "--web.listen-address", address], standalone_mode=False)
+        print("ended with", code)
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(port)],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    checks, heavy, end = done.stdout.splitlines()
+    assert int(checks) > 2  # HELP, TYPE and a series at least
+    assert heavy == "[]"
+    assert end == "ended with 0"
+    assert done.stderr == f"k8sdiag: listening on http://127.0.0.1:{port}\n"
