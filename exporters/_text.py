@@ -46,8 +46,8 @@ def amount(value: float, unit: str) -> str:
 
 
 def _short(value: float) -> str:
-    """At most three digits behind a small number, none behind a large one."""
-    digits = 0 if abs(value) >= 100 or value == round(value) else 1 if abs(value) >= 10 else 2
+    """Three digits that count; all of them before the point."""
+    digits = 0 if abs(value) >= 100 or value % 1 == 0 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
 
 

@@ -97,6 +97,7 @@ def test_a_line_break_in_a_command_is_shown_and_not_obeyed() -> None:
         (3599, "seconds", "1h00m"),
         (7500, "seconds", "2h05m"),
         (float("inf"), "seconds", "inf seconds"),
+        (float("nan"), "entries", "nan entries"),
     ],
 )
 def test_amount(value: float, unit: str, words: str) -> None:
