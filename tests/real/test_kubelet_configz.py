@@ -1,0 +1,129 @@
+"""What we make of a kubelet's settings is what the kubelet itself says of them."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from k8sdiag.model import Unavailable
+from k8sdiag.readers.host import Host
+from k8sdiag.readers.kubernetes import Kubernetes
+from k8sdiag.sources import kubelet_configz, kubelet_host
+from tests.real.apiserver import ADMINS, ApiServer
+from tests.real.kubelet import Kubelet
+
+FIELDS = (
+    "serialize_image_pulls",
+    "max_parallel_image_pulls",
+    "registry_pull_qps",
+    "registry_burst",
+    "node_status_max_images",
+)
+
+
+Door = Callable[..., Kubernetes]
+
+
+@pytest.fixture
+def door(api_server: ApiServer) -> Iterator[Door]:
+    """door(user="admin", groups=(ADMINS,)): the API server as this user sees it."""
+    with ExitStack() as stack:
+
+        def opened(user: str = "admin", groups: tuple[str, ...] = (ADMINS,)) -> Kubernetes:
+            kubernetes = Kubernetes.open(api_server.kubeconfig(user, groups))
+            stack.callback(kubernetes._api.close)
+            kubernetes.configz = True
+            return kubernetes
+
+        yield opened
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """This machine, seen through a link: its own /proc hides other containers' processes."""
+    proc = tmp_path / "proc"
+    proc.symlink_to("/proc")
+    return Host(procfs=proc, rootfs=Path("/"))
+
+
+def test_flags_drop_ins_and_file_merge_as_the_kubelet_merges_them(
+    door: Door, start_kubelet: Callable[..., Kubelet], tmp_path: Path, host: Host
+) -> None:
+    dropins = tmp_path / "kubelet.conf.d"
+    (dropins / "20-more").mkdir(parents=True)
+    head = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+    files: dict[str, dict[str, object]] = {
+        "10-first.conf": {"maxParallelImagePulls": 4, "registryBurst": 30, "registryPullQPS": 9},
+        "20-more/a.conf": {"maxParallelImagePulls": 6, "serializeImagePulls": None},
+        "30-last.conf": {"registryBurst": None},
+        "99-ignored.yaml": {"maxParallelImagePulls": 2},
+    }
+    for name, values in files.items():
+        (dropins / name).write_text(json.dumps(head | values))
+
+    kubelet = start_kubelet(
+        {"registryBurst": 25, "nodeStatusMaxImages": -1},
+        extra_args=[f"--config-dir={dropins}", "--registry_qps", "7"],
+    )
+
+    asked = kubelet_configz.collect(door())
+    (told,) = (k.settings for k in asked.kubelets if k.node == kubelet.node)
+    found = kubelet_host.collect(host)
+    assert found.running
+    assert found.node == kubelet.node
+    assert found.settings is not None
+    assert {f: getattr(found.settings, f) for f in FIELDS} == {f: getattr(told, f) for f in FIELDS}
+    assert (told.slots, told.registry_pull_qps, told.registry_burst) == (6, 7, 10)
+    assert found.settings.sources == {
+        "serialize_image_pulls": "default",
+        "max_parallel_image_pulls": f"{dropins}/20-more/a.conf",
+        "registry_pull_qps": "--registry-qps",
+        "registry_burst": "default",
+        "node_status_max_images": "/var/lib/kubelet/config.yaml",
+    }
+    assert found.gaps == {}
+
+
+def test_a_kubelet_of_defaults_pulls_one_image_at_a_time(
+    door: Door, start_kubelet: Callable[..., Kubelet]
+) -> None:
+    kubelet = start_kubelet()
+
+    (found,) = kubelet_configz.collect(door()).kubelets
+
+    assert (found.node, found.settings.slots) == (kubelet.node, 1)
+    assert found.version == "v1.36.3"
+
+
+def test_a_kubelet_without_debugging_handlers_is_a_gap(
+    door: Door, start_kubelet: Callable[..., Kubelet]
+) -> None:
+    start_kubelet({"enableDebuggingHandlers": False})
+
+    with pytest.raises(Unavailable, match="enableDebuggingHandlers is false"):
+        kubelet_configz.collect(door())
+
+
+def test_who_may_not_is_told_what_to_grant(
+    api_server: ApiServer, door: Door, start_kubelet: Callable[..., Kubelet]
+) -> None:
+    start_kubelet()
+    rule = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}
+    subject = {"kind": "User", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}
+    role = {"kind": "ClusterRole", "name": "nodes", "apiGroup": "rbac.authorization.k8s.io"}
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    objects: dict[str, dict[str, object]] = {
+        f"{rbac}/clusterroles": {"rules": [rule]},
+        f"{rbac}/clusterrolebindings": {"subjects": [subject], "roleRef": role},
+    }
+    try:
+        for path, body in objects.items():
+            api_server.admin.create(path, {"metadata": {"name": "nodes"}, **body})
+
+        with pytest.raises(Unavailable, match='may not get "nodes/proxy": grant "get"'):
+            kubelet_configz.collect(door("reader", ()))
+    finally:
+        for path in objects:
+            api_server.admin.raw("DELETE", f"{path}/nodes")
