@@ -53,7 +53,9 @@ class ColdStart(Struct, frozen=True, kw_only=True):
     """What one node has to pull before all its pods run."""
 
     images: tuple[Image, ...]  # each once
-    pods: tuple[tuple[int, ...], ...]  # of each pod the positions in `images`, as they start
+    pods: tuple[
+        tuple[int, ...], ...
+    ]  # of each its `images`, each once, in the order of their pulls
 
 
 def image_of(size_bytes: float, runtime: str, rates: Rates) -> Image:
@@ -127,7 +129,7 @@ def parallel_seconds(start: ColdStart, puller: Puller, rates: Rates) -> float:
         compressed / min(rates.link_bytes_per_second, rates.stream_bytes_per_second * downloads),
         uncompressed / rates.disk_bytes_per_second,
         compressed / (rates.gunzip_bytes_per_second * max(1.0, min(puller.slots, puller.cpus))),
-        max((sum(alone[i] for i in set(pod)) for pod in start.pods), default=0.0),
+        max((sum(alone[i] for i in pod) for pod in start.pods), default=0.0),
         sum(alone) / puller.slots,
         starts / puller.qps if puller.qps and starts > 0 else 0.0,
     )
