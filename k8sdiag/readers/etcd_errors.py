@@ -16,8 +16,8 @@ _EXPIRED = 10
 _WRONG_NAME = (62, 64)  # host name, IP address
 
 _ROLE = (
-    "etcd's own user management keeps this from the client: its user needs the root role "
-    "(etcdctl user grant-role USER root)"
+    "etcd has users of its own: give a client certificate whose common name is one with the root "
+    "role (etcdctl user grant-role USER root)"
 )
 
 

@@ -110,11 +110,10 @@ def _ask(reader: Etcd, url: str) -> _Answer:
             unseen["Status"] = str(error)
             if page is None or not page.server_id:
                 raise
-        else:
-            try:
-                peers = tuple(client.members().members)
-            except Unavailable as error:
-                unseen["MemberList"] = str(error)
+        try:
+            peers = tuple(client.members().members)
+        except Unavailable as error:
+            unseen["MemberList"] = str(error)
     if status is not None and page is not None and page.server_id != f"{status.header.member_id:x}":
         # Two connections through a load balancer can end at two members.
         unseen["/metrics"] = f"/metrics: member {page.server_id} answered: ask members, not a proxy"

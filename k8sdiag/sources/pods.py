@@ -3,8 +3,10 @@
 import re
 from array import array
 from collections.abc import Iterable
+from sys import intern
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from k8sdiag.facts.pods import Container, DNSConfig, Pods, Profile, Workload, pack
 from k8sdiag.model import Permission, Unavailable
@@ -12,6 +14,8 @@ from k8sdiag.readers.kubernetes import Incomplete, Kubernetes
 
 LIST = Permission(resource="pods")
 PERMISSIONS = (LIST,)
+
+REPEATED = ("ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")  # many pods of one
 
 
 # What is read of a pod, and nothing else: not its environment, annotations or managedFields.
@@ -94,6 +98,7 @@ class Table:
 
     def __init__(self) -> None:
         self._by_key: dict[object, int] = {}  # what the API says of a pod -> its profile
+        self._containers: dict[tuple[Container, ...], tuple[Container, ...]] = {}
         self._profiles: dict[Profile, int] = {}
         self._nodes: dict[str, int] = {}
         self._profile_of = array("I")
@@ -106,16 +111,23 @@ class Table:
             key = _key(pod)
             number = by_key.get(key)
             if number is None:
-                made = profile(workload(pod), pod.spec, pod.status.phase)
-                number = by_key[key] = self._profiles.setdefault(made, len(self._profiles))
+                number = self._number(profile(workload(pod), pod.spec, pod.status.phase))
+                if any(owner.kind in REPEATED for owner in pod.metadata.owner_references):
+                    by_key[key] = number
             profile_of(number)
             node_of(nodes.setdefault(pod.spec.node_name, len(nodes)))
 
     def add_unplaced(self, made: Profile, count: int) -> None:
         """`count` pods of one profile, on nodes that are not known."""
-        number = self._profiles.setdefault(made, len(self._profiles))
+        number = self._number(made)
         self._profile_of.extend([number] * count)
         self._node_of.extend([self._nodes.setdefault("", len(self._nodes))] * count)
+
+    def _number(self, made: Profile) -> int:
+        # 100,000 finished jobs of one pod each still share their few lists of containers.
+        containers = self._containers.setdefault(made.containers, made.containers)
+        made = replace(made, containers=containers)
+        return self._profiles.setdefault(made, len(self._profiles))
 
     def fact(self, gaps: dict[str, str], provenance: str, *, placed: bool = True) -> Pods:
         return Pods(
@@ -151,7 +163,7 @@ def _key(pod: Pod) -> object:
 def profile(owner: Workload, spec: PodSpec, phase: str) -> Profile:
     return Profile(
         workload=owner,
-        dns_policy=spec.dns_policy,
+        dns_policy=intern(spec.dns_policy),
         dns_config=_dns_config(spec.dns_config),
         host_network=spec.host_network,
         containers=tuple(
@@ -160,7 +172,7 @@ def profile(owner: Workload, spec: PodSpec, phase: str) -> Profile:
             for c in containers
         ),
         priority_class=spec.priority_class_name,
-        phase=phase,
+        phase=intern(phase),
     )
 
 
@@ -192,7 +204,7 @@ def workload(pod: Pod) -> Workload:
         kind, name = "Rollout", name.removesuffix(f"-{labels.rollout}")
     elif kind == "Job":
         kind, name = job_owner(name)
-    return Workload(metadata.namespace, kind, name)
+    return Workload(intern(metadata.namespace), intern(kind), name)
 
 
 def job_owner(name: str) -> tuple[str, str]:
