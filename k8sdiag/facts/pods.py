@@ -71,12 +71,14 @@ class Pods(Fact, frozen=True, kw_only=True):
 
     def scale(self) -> dict[str, float]:
         """Pods as the API holds them; per node only those that still take a place there."""
+        pods = {"pods": float(len(self))}
         hosts = len(self.nodes) - ("" in self.nodes)
         if not (self.placed and hosts):
-            return {"pods": float(len(self))}
-        ended = [profile.phase in ("Succeeded", "Failed") for profile in self.profiles]
-        running = sum(count for profile, count in self.counts().items() if not ended[profile])
-        return {"pods": float(len(self)), "pods_per_node": running / hosts}
+            return pods
+        ended = {i for i, p in enumerate(self.profiles) if p.phase in ("Succeeded", "Failed")}
+        nowhere = self.nodes.index("") if "" in self.nodes else None
+        taken = sum(p not in ended and n != nowhere for p, n in zip(*self.columns(), strict=True))
+        return {**pods, "pods_per_node": taken / hosts}
 
 
 def pack(column: "array[int]") -> bytes:

@@ -45,7 +45,7 @@ class _Status(Struct):
 class Api:
     def __init__(self, login: Login, *, gzip: bool) -> None:
         self._who = login.who
-        self._connection = Connection(login.configuration, gzip=gzip)
+        self._connection = Connection(login, gzip=gzip)
         self.server = self._connection.server
         self.cost = Cost()
 
@@ -53,7 +53,7 @@ class Api:
         """Put a request on its way; ask(sent=True) fetches the reply."""
         left = deadline - time.monotonic()
         if left <= 0:
-            raise Unavailable("the time for it is over")
+            raise Unavailable("the time for it ran out")
         self.cost += Cost(api_requests=1)
         self._connection.send(target, min(left, REQUEST_SECONDS))
 
@@ -94,8 +94,9 @@ class Api:
     def _refusal(self, reply: Reply, path: str, needs: Permission) -> Unavailable:
         try:
             status = msgspec.json.decode(reply.body, type=_Status)
-        except msgspec.DecodeError:
-            status = _Status()  # it comes from something in between
+        except msgspec.DecodeError:  # not from the API itself, but from what stands before it
+            plain = reply.headers.get_content_type() == "text/plain"
+            status = _Status(message=reply.body.decode(errors="replace") if plain else "")
         said = one_line(status.message) or f"HTTP status {reply.status}"
         if reply.status == 401:
             return Unavailable(
@@ -115,8 +116,8 @@ class Api:
         if reply.status == 410:
             return Expired(f"{path}: {said}", status.metadata.token)
         if reply.status == 429:
-            return Unavailable(f"{path}: the API server is too busy (429); try again later")
-        return Unavailable(f"{path}: the API server answers: {said}")
+            return Unavailable(f"{path}: {self.server} is too busy (429); try again later")
+        return Unavailable(f"{path}: {self.server} answers: {said}")
 
 
 def _retry_after(reply: Reply) -> float:

@@ -11,15 +11,18 @@ import time
 import urllib.parse
 import zlib
 from email.message import Message
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 
 from msgspec import Struct
 
+from k8sdiag.config import ConfigError
 from k8sdiag.model import Unavailable
+from k8sdiag.readers.kubeconfig import Login
 from k8sdiag.version import USER_AGENT
 
 CONNECT_SECONDS = 10.0
+
+_SLICE = 2**20  # the deadline is looked at after each
 
 _HOSTNAME_MISMATCH = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -39,63 +42,82 @@ class Reply(Struct, frozen=True):
 class Connection:
     """send(), then receive(): at most one request is in flight."""
 
-    def __init__(self, configuration: Any, *, gzip: bool) -> None:
-        self._configuration = configuration
-        self._url = urllib.parse.urlsplit(configuration.host)
+    def __init__(self, login: Login, *, gzip: bool) -> None:
+        self._login = login
+        address = login.configuration.host
+        try:
+            self._url = urllib.parse.urlsplit(address)
+            self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
+        except ValueError as error:
+            raise ConfigError(f"{login.who}: server {address}: {error}") from error
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            raise Unavailable(f"{configuration.host}: not the address of an API server")
-        self.server = f"{self._url.hostname}:{self._port}"
-        self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
-        self._headers["Accept-Encoding"] = "gzip" if gzip else "identity"
+            raise ConfigError(f"{login.who}: server {address}: write https://HOST:PORT")
+        self.server = f"the API server {self._url.hostname}:{self._port}"
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip" if gzip else "identity",
+            "User-Agent": USER_AGENT,
+        }
         self._http: HTTPConnection | None = None
         self._deadline = 0.0
 
     def send(self, target: str, timeout_seconds: float) -> None:
         """Ask for a path; receive() then has until the timeout to read the whole reply."""
-        headers = dict(self._headers)
-        # Runs the refresh of a token that is about to expire.
-        for auth in self._configuration.auth_settings().values():
-            headers[auth["key"]] = auth["value"]
+        headers = {**self._headers, **self._login.headers()}
+        self._deadline = time.monotonic() + timeout_seconds
         if self._http is None:
             self._http = self._connect()
-        self._deadline = time.monotonic() + timeout_seconds
-        assert self._http.sock is not None  # noqa: S101 - connected above
-        self._http.sock.settimeout(timeout_seconds)
         try:
+            self._set_timeout()
             self._http.request("GET", self._url.path.rstrip("/") + target, headers=headers)
         except (OSError, HTTPException) as error:
-            self.close()
-            raise Dropped(f"{self.server} closed the connection: {error}") from error
+            raise self._broken(error) from error
 
     def receive(self) -> Reply:
-        assert self._http is not None  # noqa: S101 - send() comes first
+        """The reply to what was sent. Raises Dropped when there is none, or not all of it."""
+        if self._http is None:
+            raise Dropped(f"{self.server} was not asked")
         try:
             response = self._http.getresponse()
-            body = response.read()
-        except TimeoutError as error:
-            self.close()
-            raise Unavailable(f"{self.server} took too long to answer") from error
-        except (OSError, HTTPException) as error:
-            self.close()
-            raise Dropped(f"{self.server} cut the connection: {error or 'no answer'}") from error
+            parts = []
+            while part := response.read(_SLICE):
+                parts.append(part)
+                self._set_timeout()
+            if response.length:  # read() with a size takes a body that is cut off for a whole one
+                raise IncompleteRead(b"", response.length)
+            body = b"".join(parts)
+            wire_bytes = len(body)
+            if response.headers.get("Content-Encoding") == "gzip":
+                body = zlib.decompress(body, wbits=31)
+        except (OSError, HTTPException, zlib.error) as error:
+            raise self._broken(error) from error
         if response.will_close:
             self.close()
-        wire_bytes = len(body)
-        if response.headers.get("Content-Encoding") == "gzip":
-            body = zlib.decompress(body, wbits=31)
         return Reply(response.status, response.headers, body, wire_bytes)
+
+    def _set_timeout(self) -> None:
+        """No single wait may last past the deadline of the request."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if self._http and self._http.sock:  # None once a reply that closes the connection is read
+            self._http.sock.settimeout(left)
+
+    def _broken(self, error: Exception) -> Unavailable:
+        """What is in the connection now belongs to no request: it can't be used again."""
+        self.close()
+        if isinstance(error, TimeoutError):
+            return Unavailable(f"{self.server} took too long to answer")
+        return Dropped(f"{self.server} cut the connection ({str(error) or 'no answer'})")
 
     def close(self) -> None:
         if self._http is not None:
             self._http.close()
             self._http = None
 
-    @property
-    def _port(self) -> int:
-        return self._url.port or (443 if self._url.scheme == "https" else 80)
-
     def _connect(self) -> HTTPConnection:
         host = self._url.hostname or ""
+        tls = self._tls() if self._url.scheme == "https" else None
         proxy = self._proxy()
         if proxy:
             http = HTTPConnection(proxy.hostname or "", proxy.port or 80, timeout=CONNECT_SECONDS)
@@ -109,10 +131,10 @@ class Connection:
             http = HTTPConnection(host, self._port, timeout=CONNECT_SECONDS)
         try:
             http.connect()
-            if self._url.scheme == "https":
-                name = getattr(self._configuration, "tls_server_name", None) or host
-                http.sock = self._tls().wrap_socket(http.sock, server_hostname=name)
-        except OSError as error:
+            if tls:
+                name = self._login.configuration.tls_server_name or host
+                http.sock = tls.wrap_socket(http.sock, server_hostname=name)
+        except (OSError, HTTPException) as error:
             http.close()
             through = f" through the proxy {proxy.hostname}:{proxy.port or 80}" if proxy else ""
             raise Unavailable(self._why(error, through)) from error
@@ -121,10 +143,10 @@ class Connection:
     def _proxy(self) -> urllib.parse.SplitResult | None:
         from kubernetes.client.rest import should_bypass_proxies
 
-        named, never = self._configuration.proxy, getattr(self._configuration, "no_proxy", None)
-        if not named or should_bypass_proxies(self._configuration.host, never or ""):
+        login = self._login.configuration
+        if not login.proxy or should_bypass_proxies(login.host, login.no_proxy or ""):
             return None
-        proxy = urllib.parse.urlsplit(str(named))
+        proxy = urllib.parse.urlsplit(str(login.proxy))
         if proxy.scheme != "http":
             raise Unavailable(
                 f"a proxy of the kind {proxy.scheme}:// is not supported; http:// is (the "
@@ -134,7 +156,7 @@ class Connection:
 
     def _tls(self) -> ssl.SSLContext:
         """Made anew for each connection: a refreshed login may bring other certificates."""
-        login = self._configuration
+        login = self._login.configuration
         try:
             context = ssl.create_default_context(cafile=login.ssl_ca_cert)
             if login.cert_file:
@@ -152,9 +174,9 @@ class Connection:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def _why(self, error: OSError, through: str) -> str:
+    def _why(self, error: Exception, through: str) -> str:
         """Why there is no connection, and what to do about it."""
-        why = f"cannot be reached: {error.strerror or error}"
+        why = f"cannot be reached: {getattr(error, 'strerror', None) or error}"
         if isinstance(error, ssl.SSLCertVerificationError):
             if error.verify_code in _HOSTNAME_MISMATCH:
                 why = (
@@ -174,4 +196,4 @@ class Connection:
             why = f"its name does not resolve ({error.strerror}): check server in the kubeconfig"
         elif isinstance(error, TimeoutError):
             why = f"no connection within {CONNECT_SECONDS:g}s: is a firewall or a VPN between?"
-        return f"the API server {self.server}{through}: {why}"
+        return f"{self.server}{through}: {why}"

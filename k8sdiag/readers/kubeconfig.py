@@ -23,6 +23,17 @@ class Login(Struct, frozen=True):
     who: str  # for messages: 'context "prod" of /home/me/.kube/config'
     in_cluster: bool = False
 
+    def headers(self) -> dict[str, str]:
+        """What authenticates one request; a token that is about to expire is renewed first."""
+        complaints = _Complaints()
+        try:
+            with complaints:
+                found = self.configuration.auth_settings().values()
+        except Exception as error:  # a credential plugin can raise anything
+            why = one_line(error)
+            raise Unavailable(f"the login of {self.who} can't be renewed: {why}") from error
+        return {auth["key"]: auth["value"] for auth in found}
+
 
 def load(kubeconfig: Path | None, context: str | None) -> Login:
     """The login of --kubeconfig, $KUBECONFIG, ~/.kube/config or the pod, as kubectl chooses it.
@@ -30,7 +41,7 @@ def load(kubeconfig: Path | None, context: str | None) -> Login:
     Raises Unavailable when there is none and none was named, or when a credential plugin fails;
     ConfigError when one was named, or is there, and can't be used.
     """
-    paths = [kubeconfig or p for p in ([kubeconfig] if kubeconfig else _default_paths())]
+    paths = [kubeconfig] if kubeconfig else _default_paths()
     found = [p for p in paths if p.expanduser().exists()]
     if found:
         login = _from_files(found, context, named=bool(kubeconfig or context))
@@ -96,10 +107,10 @@ def _from_files(paths: list[Path], context: str | None, *, named: bool) -> Login
             )
             loader.load_and_set(configuration)
     except yaml.YAMLError as error:
-        # Not the error's own text: it may quote the line, and the line may hold a token.
+        # Not the error's own text: it may quote what stands there, and that may be a token.
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or "no text"
+        problem = (getattr(error, "problem", None) or "no text").partition(" '")[0]
         raise ConfigError(f"{where}: not YAML{line}: {problem}") from error
     except ConfigException as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
@@ -107,7 +118,7 @@ def _from_files(paths: list[Path], context: str | None, *, named: bool) -> Login
         name = error.filename or where
         raise ConfigError(f"{name}: cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ConfigError(f"{where}: not a usable kubeconfig: {one_line(error)}") from error
+        raise ConfigError(f"{where}: not a kubeconfig, or broken: {one_line(error)}") from error
     who = f'context "{chosen["name"]}" of {where}'
     if complaints.said and not (configuration.api_key or configuration.cert_file):
         raise Unavailable(

@@ -10,6 +10,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -61,13 +62,23 @@ class Kubernetes:
         """
         door = cls(load(kubeconfig, context))
         try:
-            version = door.get("/version", Permission(resource="/version", verb="get"))
-            door.server = str(msgspec.json.decode(version)["gitVersion"])
-        except Forbidden:
-            pass  # hidden by some clusters, and no check depends on it
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Unavailable(f"{door._api.server}: this is not a Kubernetes API") from error
+            door.server = door._version()
+        except Unavailable:
+            door.close()
+            raise
         return door
+
+    def _version(self) -> str:
+        try:
+            body = self.get("/version", Permission(resource="/version", verb="get"))
+            return str(msgspec.json.decode(body)["gitVersion"])
+        except Forbidden:
+            return ""  # hidden by some clusters, and no check depends on it
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise Unavailable(f"{self._api.server}: it is no Kubernetes API") from error
+
+    def close(self) -> None:
+        self._api.close()
 
     @property
     def cost(self) -> Cost:
@@ -157,8 +168,10 @@ class Pages(Iterator[list[T]]):
                 took = time.monotonic() - begin
                 token = _token(body)
                 if token and took <= SLOW_SECONDS:
-                    self._api.send(self._next(token), deadline)
-                    sent = True
+                    # If it can't be sent, this page still counts; it is asked again below.
+                    with suppress(Unavailable):
+                        self._api.send(self._next(token), deadline)
+                        sent = True
                 items, token = self._decode(body)
                 yield items
                 if not token:
