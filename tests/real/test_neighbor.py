@@ -17,15 +17,13 @@ import pytest
 from k8sdiag.facts.neighbor import NeighborTable
 from k8sdiag.readers.host import Host
 from k8sdiag.sources import neighbor_netlink, neighbor_procfs
-from tests.real.bed import need_program
+from tests.real import nobody
 from tests.real.conftest import required
 from tests.real.netns import Namespace
 
 MakeNamespace = Callable[..., Namespace]
-ROOT = Path(__file__).parents[2]
 LIMIT = 256  # high enough for what else runs here, for the few seconds of a test
 FAMILIES = {"ipv4": ("10.200.{}.{}", 16), "ipv6": ("fd00:200::{:x}:{:x}", 64)}
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
 
 # Waits for the end of its stdin, which comes also when the test is killed, and then restores.
 RESTORE = "cat >/dev/null; while [ $# -gt 0 ]; do echo $2 > $1; shift 2; done"
@@ -110,11 +108,9 @@ def knocking(pod: Namespace, family: str) -> Iterator[None]:
 
 def seen_from(bystander: Namespace) -> tuple[int, set[str], str]:
     """What k8sdiag says in another namespace as nobody: exit code, findings, status."""
-    need_program("setpriv", "util-linux")
-    command = [*NOBODY, sys.executable, "-m", "k8sdiag", "node", "--check=neighbor-table"]
+    command = [sys.executable, nobody.__file__, "node", "--check=neighbor-table", "-o", "json"]
     done = subprocess.run(
-        bystander.command(*command, "-o", "json"),
-        cwd=ROOT,
+        bystander.command(*command),
         capture_output=True,
         text=True,
         timeout=60,
