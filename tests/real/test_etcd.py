@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,7 +19,10 @@ from k8sdiag.facts.etcd import EtcdMembers
 from k8sdiag.model import Finding, Missing, Unavailable
 from k8sdiag.readers import etcd_member
 from k8sdiag.readers.etcd import Etcd
+from k8sdiag.readers.kubernetes import Kubernetes
+from k8sdiag.sources import etcd_api_server
 from k8sdiag.sources.etcd_members import collect
+from tests.real.apiserver import ADMINS, ApiServer
 from tests.real.bed import program
 from tests.real.conftest import required
 from tests.real.etcd import EtcdCluster
@@ -343,3 +346,16 @@ def test_an_http_port_of_its_own_keeps_metrics_away_and_costs_nothing_on_3_6(
 
     assert fact.gaps == {}
     assert fact.members[0].quota_source == "Status"
+
+
+def test_the_api_server_tells_the_size_without_any_certificate_of_etcd(
+    api_server: ApiServer,
+) -> None:
+    kubeconfig = api_server.kubeconfig("etcd-size", [ADMINS])
+
+    with closing(Kubernetes.open(kubeconfig)) as reader:
+        fact = etcd_api_server.collect(reader)
+
+    assert list(fact.db_bytes) == ["etcd-0"]
+    assert 1 << 14 < fact.db_bytes["etcd-0"] < 1 << 31
+    assert fact.server.startswith("v1.")
