@@ -142,6 +142,8 @@ class Host:
                         found.append(Process(pid=pid, name=name, arguments=argv))
                 except psutil.Error:
                     continue  # it ended meanwhile
+        except IndexError as error:  # psutil.pids() takes it for granted that there is one
+            raise Unavailable(f"{self.procfs} holds no processes") from error
         except OSError as error:
             raise Unavailable(f"{self.procfs}: {error.strerror}") from error
         finally:
