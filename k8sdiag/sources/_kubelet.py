@@ -112,7 +112,7 @@ def reported(config: Mapping[str, Any], source: str) -> KubeletSettings:
 def effective(
     config: Layer, dropins: Iterable[Layer], given: Mapping[str, str]
 ) -> tuple[KubeletSettings, dict[str, str]]:
-    """The settings, and why some values are not among them: {"--registry-qps": reason}.
+    """The settings, and why some values are not among them: {"registry_burst of FILE": reason}.
 
     Nothing below a file that could not be read is known, except what a layer above it sets.
     """
@@ -160,5 +160,5 @@ def _settings(found: _Found) -> tuple[KubeletSettings, dict[str, str]]:
             values[field.name] = field.parse(value)
             sources[field.name] = source
         except ValueError as error:
-            wrong[f"{field.key} of {source}" if field.key else source] = str(error)
+            wrong[f"{field.name} of {source}"] = str(error)
     return KubeletSettings(**values, sources=sources), wrong

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import Struct
 
 from k8sdiag.facts.kubelet import Kubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Node
@@ -22,6 +23,10 @@ MOST = 100  # in all
 PAUSE_SECONDS = 0.1  # between two of them
 SECONDS = 5.0  # for one answer
 FAILURES = 5  # in a row, after which the way to the kubelets is taken for broken
+
+
+class _Reply(Struct):
+    kubeletconfig: dict[str, object]
 
 
 def collect(reader: Kubernetes) -> KubeletConfigs:
@@ -83,9 +88,8 @@ def _ask(reader: Kubernetes, node: Node) -> Kubelet:
             "it serves no /configz: its enableDebuggingHandlers is false, as Bottlerocket sets it"
         ) from error
     try:
-        # Other keys may stand beside this one.
-        config = msgspec.json.decode(body, type=dict[str, dict[str, object]])["kubeletconfig"]
-    except (msgspec.DecodeError, KeyError) as error:
+        config = msgspec.json.decode(body, type=_Reply).kubeletconfig
+    except msgspec.DecodeError as error:
         raise Unavailable("its answer is not that of a kubelet") from error
     return Kubelet(
         node=node.name,

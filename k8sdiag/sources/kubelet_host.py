@@ -141,7 +141,7 @@ def _words(host: Host, files: Sequence[str], gaps: dict[str, str]) -> Iterator[s
             try:
                 words = shlex.split(line, comments=True)
             except ValueError:  # a quote that is never closed
-                words = line.split()
+                words = line.replace('"', "").replace("'", "").split()
             for word in words:
                 yield from [word] if word.startswith("-") else word.partition("=")[2].split()
 
@@ -149,7 +149,7 @@ def _words(host: Host, files: Sequence[str], gaps: dict[str, str]) -> Iterator[s
 def _dropins(host: Host, root: str, folder: str, gaps: dict[str, str]) -> list[Layer]:
     """The *.conf files of the folder and the folders in it, in the order of filepath.WalkDir."""
     try:
-        files = host.files(root + folder, "*")
+        files = host.files(root + folder.rstrip("/"), "*")
     except Unavailable as error:
         gaps[folder] = _mend(error)
         return [Layer(folder, None)]
