@@ -33,11 +33,11 @@ class Files(Struct, frozen=True):
         return tuple(f"--{name}={path}" for name, path in given if path)
 
 
-def connecting(error: OSError, files: Files) -> str:
+def connecting(error: OSError | UnicodeError, files: Files) -> str:
     """Why no connection, or no TLS session, came about."""
     if isinstance(error, ssl.SSLError):
         return _handshake(error, files)
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "its name does not resolve from here"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: etcd does not run there, or listens on another address"

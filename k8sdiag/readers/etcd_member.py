@@ -61,7 +61,7 @@ class Member:
                 self._socket = credentials.context.wrap_socket(
                     self._socket, server_hostname=self._host
                 )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise Unavailable(etcd_errors.connecting(error, credentials.files)) from error
 
     def close(self) -> None:
@@ -73,7 +73,8 @@ class Member:
         """The page /metrics of the client port."""
         end = time.monotonic() + self._left(METRICS_SECONDS)
         self._socket.settimeout(self._left(METRICS_SECONDS))
-        connection = http.client.HTTPConnection(self._host)
+        # The port is given only so that it is not looked for in an IPv6 address.
+        connection = http.client.HTTPConnection(self._host, self._address[1])
         connection.sock = self._socket
         body = b""
         try:

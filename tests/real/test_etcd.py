@@ -170,6 +170,20 @@ def test_members_that_were_not_given_are_asked_too(start_etcd: StartEtcd) -> Non
     assert fact.gaps == {}
 
 
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_ipv6(start_etcd: StartEtcd, tls: bool) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+        url = f"http{'s' if tls else ''}://[::1]:{free.getsockname()[1]}"
+    given = ["--listen-client-urls", url, "--advertise-client-urls", url]
+    cluster = start_etcd(version="3.5", tls=tls, extra_args=given)
+
+    fact = collect(door(cluster, url))
+
+    assert [m.endpoint for m in fact.members] == [url]
+    assert fact.members[0].quota_source == "/metrics"
+    assert fact.gaps == {}
+
+
 def test_two_endpoints_of_one_member_are_one_member(start_etcd: StartEtcd) -> None:
     cluster = start_etcd()
     by_name = cluster.endpoints[0].replace("127.0.0.1", "localhost")
@@ -322,6 +336,19 @@ def test_tls_to_an_etcd_without_it(start_etcd: StartEtcd, stranger: Authority) -
 
     with pytest.raises(Unavailable, match="does not speak TLS there: write http://"):
         collect(Etcd.open(url, cacert=stranger.ca))
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("127.0.0.1:1", "connection refused"),
+        ("no-such-host.invalid:1", "does not resolve"),
+        ("a..b:1", "does not resolve"),
+    ],
+)
+def test_nobody_there(host: str, says: str) -> None:
+    with pytest.raises(Unavailable, match=says):
+        collect(Etcd.open(host))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
