@@ -23,7 +23,6 @@ class ImagePull(Limits, frozen=True, kw_only=True):
     critical_minutes: float = 30.0
     # Parallel pulls have to bring a cold start to this part of itself, or they are no remedy.
     gain: float = 0.8
-    coverage: float = 0.9  # of the bytes whose size must be known for a quiet verdict
     # Pulled at once by the remedy: 2 to 3 on a slow disk, up to 10 on NVMe.
     parallel_pulls: int = 5
     # The kubelet's first back-off of an image pull (imageBackOffPeriod in pkg/kubelet).
@@ -171,7 +170,7 @@ def _unseen(forecasts: list[Forecast], limits: ImagePull) -> Iterator[Unseen]:
             f"unknown{shipped(worst.demand.node)}: {worst.why}",
         )
     quiet = [f for f in forecasts if f.least_seconds < late]
-    unsized = [f for f in quiet if f.demand.coverage < limits.coverage]
+    unsized = [f for f in quiet if f.least_seconds >= late * f.demand.coverage]
     if unsized:
         worst = max(unsized, key=lambda f: f.demand.unsized)
         demand = worst.demand
