@@ -55,9 +55,8 @@ def check(
         if host.running is None and isinstance(nodes, Missing) and not nodes.asked:
             yield Unseen(subject=f"the kubelet of node/{host.node}", reason=host.unseen)
     if isinstance(nodes, Missing) or isinstance(pods, Missing):
-        for what, fact in (("the cluster's nodes", nodes), ("the cluster's pods", pods)):
-            if isinstance(fact, Missing) and fact.asked:
-                yield Unseen(subject=what, reason=fact.reason)
+        absent = [f.reason for f in (nodes, pods) if isinstance(f, Missing) and f.asked]
+        yield from (Unseen(subject="the cluster", reason=why) for why in dict.fromkeys(absent))
         return
     known = Known(nodes, kubelets, host)
     pools: dict[str, list[Forecast]] = {}
