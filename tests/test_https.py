@@ -10,8 +10,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from k8sdiag.config import ConfigError
-from k8sdiag.model import Unavailable
+from k8sdiag.model import ConfigError, Unavailable
 from k8sdiag.readers import https
 from k8sdiag.readers.kubernetes import Kubernetes
 from tests.real.bed import free_ports

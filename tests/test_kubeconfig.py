@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from k8sdiag.config import ConfigError
-from k8sdiag.model import Unavailable
+from k8sdiag.model import ConfigError, Unavailable
 from k8sdiag.readers.kubeconfig import Login, load
 from tests.scripted_api import kubeconfig
 

@@ -15,8 +15,7 @@ from http.client import HTTPConnection, HTTPException, IncompleteRead
 
 from msgspec import Struct
 
-from k8sdiag.config import ConfigError
-from k8sdiag.model import Unavailable
+from k8sdiag.model import ConfigError, Unavailable
 from k8sdiag.readers.kubeconfig import Login
 from k8sdiag.version import USER_AGENT
 

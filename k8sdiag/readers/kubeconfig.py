@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from k8sdiag.config import ConfigError
-from k8sdiag.model import Unavailable
+from k8sdiag.model import ConfigError, Unavailable
 
 DEFAULT = Path("~/.kube/config")
 
