@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from k8sdiag.model import ConfigError, Cost
-from k8sdiag.readers.etcd_errors import Files
-from k8sdiag.readers.etcd_member import Credentials, Member
+from k8sdiag.readers.etcd_credentials import Credentials, Files
+from k8sdiag.readers.etcd_member import Member
 
 PORT = 2379
 

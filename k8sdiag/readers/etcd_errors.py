@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from k8sdiag.readers.etcd_credentials import Files
 
 # OpenSSL's verification codes (x509_vfy.h).
 _EXPIRED = 10
@@ -19,18 +19,6 @@ _ROLE = (
     "etcd has users of its own: give a client certificate whose common name is one with the root "
     "role (etcdctl user grant-role USER root)"
 )
-
-
-class Files(Struct, frozen=True):
-    """What TLS needs, under the names of etcdctl's flags."""
-
-    cacert: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    def flags(self) -> tuple[str, ...]:
-        given = (("cacert", self.cacert), ("cert", self.cert), ("key", self.key))
-        return tuple(f"--{name}={path}" for name, path in given if path)
 
 
 def connecting(error: OSError | UnicodeError, files: Files) -> str:

@@ -6,38 +6,20 @@ One address, because a name may stand for several members, and what they say is 
 import http.client
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from k8sdiag.model import Unavailable
 from k8sdiag.readers import etcd_errors
-from k8sdiag.readers.etcd_errors import Files
+from k8sdiag.readers.etcd_credentials import Credentials
 
 CONNECT_SECONDS = 2.0
 STATUS_SECONDS = 3.0  # a member in defrag answers nothing for as long as it takes
 METRICS_SECONDS = 1.5
 METRICS_BYTES = 16 << 20  # etcd's page has 0.2 MB; anything like this is not etcd's
 MEMBER_SECONDS = 4.5  # for all that one member is asked
-
-
-class Credentials:
-    """The files, read once: for the standard library and for grpc. Raises OSError, SSLError."""
-
-    def __init__(self, files: Files) -> None:
-        self.files = files
-        self.roots, self.cert, self.key = (
-            path.read_bytes() if path else None for path in (files.cacert, files.cert, files.key)
-        )
-        self.context = ssl.create_default_context(cafile=files.cacert)
-        # Set by default since Python 3.13; hand-made CAs without keyUsage fail under it.
-        self.context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if files.cert:
-            # An encrypted key fails instead of asking on the terminal.
-            self.context.load_cert_chain(files.cert, files.key, password="")
 
 
 class Member:
@@ -128,20 +110,12 @@ class Member:
         if not self._tls:
             return grpc.insecure_channel(target, options)
         options.append(("grpc.ssl_target_name_override", self._host))
-        with_ = self._credentials
-        roots = with_.roots or _system_roots()
-        return grpc.secure_channel(
-            target, grpc.ssl_channel_credentials(roots, with_.key, with_.cert), options
-        )
+        pem = self._credentials
+        credentials = grpc.ssl_channel_credentials(pem.roots, pem.key, pem.cert)
+        return grpc.secure_channel(target, credentials, options)
 
     def _left(self, seconds: float) -> float:
         return max(0.1, min(seconds, self._deadline - time.monotonic()))
-
-
-def _system_roots() -> bytes | None:
-    """The CAs that the standard library trusts; None: grpc's own."""
-    file = ssl.get_default_verify_paths().cafile
-    return Path(file).read_bytes() if file else None
 
 
 def _grpc() -> tuple[Any, Any]:

@@ -74,7 +74,7 @@ def member(url: str, name: str, status: Any | None, page: Page | None) -> EtcdMe
     """What a member says; at least one of `status` and `page` is there."""
     quota_bytes, source, assumed = quota(status, page)
     if status is None:
-        return _by_metrics(url, name, page or Page(), quota_bytes, source)
+        return _by_metrics(url, name, page or Page(), (quota_bytes, source, assumed))
     return EtcdMember(
         id=f"{status.header.member_id:x}",
         cluster_id=f"{status.header.cluster_id:x}",
@@ -96,9 +96,10 @@ def member(url: str, name: str, status: Any | None, page: Page | None) -> EtcdMe
     )
 
 
-def _by_metrics(url: str, name: str, page: Page, quota_bytes: int, source: str) -> EtcdMember:
+def _by_metrics(url: str, name: str, page: Page, quota: tuple[int, str, bool]) -> EtcdMember:
     """A member that keeps Status to itself, or is busy with a defrag."""
     values = page.values
+    quota_bytes, source, assumed = quota
     return EtcdMember(
         id=page.server_id,
         name=name,
@@ -108,6 +109,7 @@ def _by_metrics(url: str, name: str, page: Page, quota_bytes: int, source: str) 
         in_use_bytes=page.bytes_of("etcd_mvcc_db_total_size_in_use_in_bytes") or 0,
         quota_bytes=quota_bytes,
         quota_source=source,
+        quota_assumed=assumed,
         leading=values.get("etcd_server_is_leader") == 1,
         has_leader=values.get("etcd_server_has_leader", 1) == 1,
         learner=values.get("etcd_server_is_learner") == 1,

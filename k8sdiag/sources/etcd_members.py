@@ -38,6 +38,9 @@ def collect(reader: Etcd) -> EtcdMembers:
     gaps: dict[str, str] = {}
     for identity, answer in answers.items():
         name = peers[identity].name if identity in peers else ""
+        if identity not in peers:
+            why = answer.unseen.get("MemberList", "it is not on its own list")
+            gaps[f"peers of {answer.url}"] = why
         member = _etcd_answer.member(answer.url, name or identity, answer.status, answer.page)
         members.append(member)
         gaps |= _gaps(member, answer)
@@ -47,8 +50,6 @@ def collect(reader: Etcd) -> EtcdMembers:
             gaps[f"etcd/{peer.name or identity}"] = _why_unseen(urls, failed)
             failed = {url: why for url, why in failed.items() if url not in urls}
     gaps |= {url: why for url, why in failed.items() if url in reader.endpoints}
-    if not peers:
-        gaps["member list"] = "no member gave it: whether these are all is unknown"
     return EtcdMembers(
         members=tuple(sorted(members, key=lambda m: (m.cluster_id, m.name, m.endpoint))),
         etcdctl_flags=reader.flags,
@@ -129,7 +130,8 @@ def _gaps(member: EtcdMember, answer: _Answer) -> dict[str, str]:
     if "Status" in answer.unseen:
         return {f"alarms of {name}": answer.unseen["Status"]}
     if member.quota_assumed:
-        return {f"quota of {name}": f"{answer.unseen['/metrics']}; 2 GiB is assumed"}
+        why = answer.unseen.get("/metrics", "neither Status nor /metrics tells it")
+        return {f"quota of {name}": f"{why}; 2 GiB is assumed"}
     return {}
 
 

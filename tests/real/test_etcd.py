@@ -295,7 +295,7 @@ def test_where_etcd_has_users_metrics_tell_the_rest(start_etcd: StartEtcd, etcdc
     assert member.db_bytes > 0
     assert (member.quota_bytes, member.quota_source) == (2 << 30, "/metrics")
     assert member.alarms is None
-    assert set(fact.gaps) == {f"alarms of etcd/{member.name}", "member list"}
+    assert set(fact.gaps) == {f"alarms of etcd/{member.name}", f"peers of {member.endpoint}"}
     assert "root role" in fact.gaps[f"alarms of etcd/{member.name}"]
 
 
@@ -329,6 +329,22 @@ def test_each_wrong_way_in_is_one_clear_line(
         url, cacert=cluster.ca, cert=other.cert, key=other.key
     )
     assert "write https://" in refusal(url.replace("https", "http"))
+
+
+@pytest.mark.parametrize("version", ["3.4", "3.5"])
+def test_an_older_etcd_without_metrics_has_an_assumed_quota_and_says_so(
+    start_etcd: StartEtcd, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etcd_member, "METRICS_BYTES", 0)
+    cluster = start_etcd(version=version, tls=False, quota_bytes=QUOTA)
+
+    fact = collect(door(cluster))
+
+    (member,) = fact.members
+    assert (member.quota_bytes, member.quota_assumed) == (2 << 30, True)
+    assert fact.gaps == {
+        "quota of etcd/etcd-0": "/metrics is too large or too slow; 2 GiB is assumed"
+    }
 
 
 def test_tls_to_an_etcd_without_it(start_etcd: StartEtcd, stranger: Authority) -> None:
