@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample
 def samples(page: bytes, *names: str) -> Iterator[Sample]:
     """The samples with these names, as they stand on the page. Raises ValueError for another text.
 
-    Lines are picked by their beginning first, which is 20 times faster than parsing all of them.
+    Lines are picked by their beginning first: parsing all of them costs many times as much.
     """
     starts = tuple(name.encode() + end for name in names for end in (b"{", b" "))
     lines = [line for line in page.split(b"\n") if line.startswith(starts)]
