@@ -36,7 +36,6 @@ from k8sdiag.resolver.wire import (
     split_name,
 )
 
-
 # What counts as an answer by UDP and by TCP; a truncated one holds no address.
 _USABLE = {"ok": "ok", "nodata": "nodata", "nxdomain": "nxdomain", "tc": "nodata"}
 
@@ -98,10 +97,7 @@ def _step(conf: Conf, name: bytes, qtypes: Sequence[str], wire: Wire, *, old: bo
     """ "ok", "nxdomain" (go on to the next name) or "end"."""
     labels = split_name(name)
     servers = [wire.server(address) for address in conf.servers]
-    rounds = 0
-    if conf.timeout:
-        milliseconds = 1000 * conf.timeout
-        rounds = -(-milliseconds // (milliseconds // conf.attempts))
+    rounds = _rounds(1000 * conf.timeout, conf.attempts)
     if old and name.endswith(b"..") and _fits(labels[:-1]):
         # Its length byte for the last, empty label is missing.
         question = b"".join(bytes([len(x)]) + x for x in labels[:-1]) + b"."
@@ -113,13 +109,25 @@ def _step(conf: Conf, name: bytes, qtypes: Sequence[str], wire: Wire, *, old: bo
         return "end"
     if not _fits(labels):
         return "end" if old else "nxdomain"
+    # __dns_parse loses its way in a question with bytes over 127, and so finds no address.
+    readable = max(name) < 0x80
     answers = _Exchange(labels, qtypes, servers, wire, old=old).run(rounds)
     for qtype in qtypes:  # A first: its NXDOMAIN hides that AAAA got no answer
         if answers.get(qtype) == "nxdomain":
             return "nxdomain"
         if qtype not in answers:
             return "end"
-    return "ok" if "ok" in answers.values() else "end"
+    return "ok" if readable and "ok" in answers.values() else "end"
+
+
+def _rounds(milliseconds: int, attempts: int) -> int:
+    """One more than `attempts` where timeout/attempts leaves a remainder that outlasts poll(2)'s
+    slack of a thousandth (measured: `timeout:1 attempts:6` sends seven times, `attempts:3` three).
+    """
+    if not milliseconds:
+        return 0
+    spent = milliseconds // attempts * attempts
+    return attempts + (1000 * (milliseconds - spent) > spent + 1000)
 
 
 def _fits(labels: Sequence[bytes]) -> bool:
