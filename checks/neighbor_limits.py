@@ -9,55 +9,117 @@ from collections.abc import Iterator
 from k8sdiag import neighbors
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable, NeighborTables
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Severity, Unseen
+from k8sdiag.facts.pods import Pods
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen, Usage
+from k8sdiag.neighbors import Need
+
+NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
 
 
 class NeighborLimits(Limits, frozen=True, kw_only=True):
-    large_nodes: int = 500  # a node of a larger cluster needs more than the kernel's default
-    pods_per_node: int = 110  # the kubelet's own default (maxPods); for the advised size
+    large_nodes: int = 500  # a node of a larger cluster should have more than the default
+    pods_per_node: int = 110  # where it is not known: the kubelet's own default (maxPods)
+    half: float = 0.5  # of a limit; needs beyond it are not served by one family alone
+    # Entries below gc_thresh1 are never aged out; the kernel's default, net/ipv4/arp.c.
+    gc_thresh1: int = 128
 
 
 def check(
-    tables: NeighborTables, nodes: Nodes | Missing, limits: NeighborLimits
-) -> Iterator[Finding | Unseen]:
-    size = 0
-    if isinstance(nodes, Nodes) and any(
-        neighbors.is_node(tables.host, n.name) for n in nodes.nodes
-    ):
-        size = len(nodes.nodes)
-    elif isinstance(nodes, Nodes) or nodes.asked:
-        why = "this host is no node of the cluster" if isinstance(nodes, Nodes) else nodes.reason
+    tables: NeighborTables, nodes: Nodes | Missing, pods: Pods | Missing, limits: NeighborLimits
+) -> Iterator[Finding | Usage | Unseen]:
+    families: set[str] = set()  # those that the cluster uses
+    need = None
+    if not isinstance(nodes, Nodes):
+        why = nodes.reason if nodes.asked else ""
+    elif any(neighbors.is_node(tables.host, n.name) for n in nodes.nodes):
+        why = ""
+        need = _need(nodes, pods, limits)
+        families = {"ipv4"} | {
+            "ipv6" for n in nodes.nodes if any(":" in a for a in (*n.pod_cidrs, *n.addresses))
+        }
+    else:
+        why = "this host is no node of the cluster"
+    if why:
         yield Unseen(subject="the thresholds of the cluster's nodes", reason=why)
+    subject = f"node/{tables.host}"
+    raised = any((t.gc_thresh3 or 0) > DEFAULT_GC_THRESH[2] for t in tables.tables)
     for table in tables.tables:
-        yield from _of_table(f"node/{tables.host}", table, size, limits)
+        if table.gc_thresh3 is None:
+            name = f"{subject} {NAMES[table.family]}"
+            yield Unseen(subject=name, reason="its thresholds can't be read from here")
+            continue
+        yield from _in_themselves(subject, table)
+        if need and table.family in families:
+            yield from _for_cluster(subject, table, need, limits, other_raised=raised)
 
 
-def _of_table(
-    subject: str, table: NeighborTable, size: int, limits: NeighborLimits
-) -> Iterator[Finding | Unseen]:
-    first, second, third = table.gc_thresh1, table.gc_thresh2, table.gc_thresh3
-    name = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}[table.family]
-    if first is None or second is None or third is None:
-        yield Unseen(subject=f"{subject} {name}", reason="its thresholds can't be read from here")
-        return
-    if not first <= second <= third:
-        yield Finding(
-            code="out-of-order",
-            severity=Severity.WARNING,
-            subject=subject,
-            message=f"the {name} thresholds 1, 2, 3 are {first:,}, {second:,}, {third:,}: they "
-            "work only in rising order",
-            remedy=neighbors.raise_to(neighbors.advised(max(first, second, third) / 2)),
+def _need(nodes: Nodes, pods: Pods | Missing, limits: NeighborLimits) -> Need:
+    network, per_node = "", float(limits.pods_per_node)
+    if isinstance(pods, Pods):
+        workloads = (p.workload for p in pods.profiles)
+        network = neighbors.network(w.name for w in workloads if w.kind == "DaemonSet")
+        per_node = pods.scale().get("pods_per_node", per_node)
+    return neighbors.need(network, len(nodes.nodes), per_node)
+
+
+def _in_themselves(subject: str, table: NeighborTable) -> Iterator[Finding]:
+    values = [v for v in (table.gc_thresh1, table.gc_thresh2, table.gc_thresh3) if v is not None]
+    if values != sorted(values):
+        yield _warning(
+            "out-of-order",
+            subject,
+            f"the {NAMES[table.family]} thresholds 1, 2, 3 work only in rising order, and are "
+            + ", ".join(f"{v:,}" for v in values),
+            neighbors.raise_to(neighbors.advised(max(values) / 2)),
         )
-    if size > limits.large_nodes and third <= DEFAULT_GC_THRESH[2]:
-        need = neighbors.need(size, limits.pods_per_node)
-        yield Finding(
-            code="too-small",
-            severity=Severity.WARNING,
-            subject=subject,
-            message=f"the {name} table may hold {third:,} entries, the kernel's default; a node "
-            f"that talks to all {size:,} needs up to {need:,.0f}",
-            observed=need,
-            limit=float(third),
-            remedy=neighbors.raise_to(neighbors.advised(need)),
+
+
+def _for_cluster(
+    subject: str, table: NeighborTable, need: Need, limits: NeighborLimits, *, other_raised: bool
+) -> Iterator[Finding | Usage]:
+    name, third, first = NAMES[table.family], table.gc_thresh3 or 0, table.gc_thresh1
+    default = third <= DEFAULT_GC_THRESH[2]
+    yield Usage(
+        limit_id=f"neighbor-need-{table.family}",
+        subject=subject,
+        used=need.usual,
+        limit=float(third),
+        unit="entries",
+        driver="nodes",
+        fixed=need.pods,
+        source=f"predicted: {need.nodes:,.0f} nodes on one layer-2 network and {need.pods:,.0f} "
+        f"entries of a node's own pods, against net.{table.family}.neigh.default.gc_thresh3",
+    )
+    if need.usual > third or (default and need.nodes > limits.large_nodes):
+        most = f", and up to {need.most:,.0f} on its {need.network} network" if need.network else ""
+        yield _warning(
+            "too-small",
+            subject,
+            f"the {name} table may hold {third:,} entries{', the kernel default' * default}; a "
+            f"node that talks to all {need.nodes:,.0f} nodes needs {need.usual:,.0f}{most}",
+            neighbors.raise_to(neighbors.advised(need.most)),
         )
+    elif default and other_raised and need.usual > limits.half * third:
+        yield _warning(
+            "one-family",
+            subject,
+            f"the {name} table may hold {third:,} entries, the kernel default, though the other "
+            f"family's limit was raised; a node here needs {need.usual:,.0f} for each",
+            neighbors.raise_to(neighbors.advised(need.most)),
+        )
+    if need.network == "flat" and first is not None and first > limits.gc_thresh1:
+        keep = {f"net.{table.family}.neigh.default.gc_thresh1": 0}
+        yield _warning(
+            "stale-entries",
+            subject,
+            f"the {name} gc_thresh1 is {first:,}: so many entries are never aged out, and on this "
+            "network, which gives addresses of deleted pods to new ones, they point to the wrong "
+            "machine",
+            neighbors.setting(keep, "let unused entries age out"),
+        )
+
+
+def _warning(code: str, subject: str, message: str, remedy: Remedy) -> Finding:
+    return Finding(
+        code=code, severity=Severity.WARNING, subject=subject, message=message, remedy=remedy
+    )

@@ -1,19 +1,65 @@
 """How many neighbor entries a node needs, and the thresholds that give it room: pure.
 
 An entry in use can't be collected (net/core/neighbour.c), so a table must hold every peer that
-a node and its pods talk to at the same time.
+a node and its pods talk to at the same time. How many that are, the pod network decides.
 """
+
+from collections.abc import Iterable
+
+from msgspec import Struct
 
 from k8sdiag.model import Remedy
 
 # What Amazon Linux, Bottlerocket and AKS ship; such a table takes 8 MiB when it is full.
 COMMON_GC_THRESH3 = 16_384
 _ENTRIES_PER_POD = 3  # on a routed pod network: the pod's gateway, the gateway's pod, one more
+_SUBNET = 16_384  # a flat network's subnet has rarely more addresses: a /18
+
+# The DaemonSet of a pod network -> what its pods see of each other. "bridge": all pods of a node
+# on one layer 2. "flat": pods have addresses of the nodes' own network, and are reused.
+# Everywhere else, overlays too, a pod sees its gateway: "routed". An overlay's own entries for
+# its peers are permanent or extern_learn and do not count.
+NETWORKS = {
+    "aws-node": "flat",
+    "azure-cns": "flat",
+    "terway-eniip": "flat",
+    "kube-flannel-ds": "bridge",
+    "weave-net": "bridge",
+    "antrea-agent": "routed",
+    "calico-node": "routed",
+    "cilium": "routed",
+    "kindnet": "routed",
+    "kube-router": "routed",
+}
 
 
-def need(nodes: float, pods_per_node: float) -> float:
-    """Entries at once on a node that talks to all the others on one layer-2 network."""
-    return nodes + _ENTRIES_PER_POD * pods_per_node
+class Need(Struct, frozen=True):
+    """Entries at once on one node; what the nodes bring grows with the cluster."""
+
+    network: str  # "bridge", "routed", "flat"; "" is unknown
+    nodes: float  # one for each node, where all are on one layer-2 network
+    pods: float  # of the node's own pods, as they usually talk
+    most: float  # of all, when each talks to each that it can see
+
+    @property
+    def usual(self) -> float:
+        return self.nodes + self.pods
+
+
+def network(daemonsets: Iterable[str]) -> str:
+    """The kind of pod network that these DaemonSets tell of; "" where none is known."""
+    found = {NETWORKS[name] for name in daemonsets if name in NETWORKS}
+    return found.pop() if len(found) == 1 else ""
+
+
+def need(network: str, nodes: float, pods_per_node: float) -> Need:
+    pods = _ENTRIES_PER_POD * pods_per_node
+    most = nodes + pods
+    if network == "bridge":  # each pod has an entry for each other, and the node one for each
+        most = nodes + pods_per_node * (pods_per_node + 1)
+    elif network == "flat":  # the node talks to pods of other nodes without a gateway between
+        most = nodes + pods + min(_SUBNET, nodes * pods_per_node)
+    return Need(network=network, nodes=nodes, pods=pods, most=most)
 
 
 def advised(entries: float) -> int:
@@ -23,15 +69,21 @@ def advised(entries: float) -> int:
 
 def raise_to(gc_thresh3: int) -> Remedy:
     """What to type for both families; gc_thresh1 stays, below it nothing is ever aged out."""
-    values = {
-        f"net.{family}.neigh.default.gc_thresh{which}": value
-        for family in ("ipv4", "ipv6")
-        for which, value in ((3, gc_thresh3), (2, gc_thresh3 * 3 // 4))
-    }
+    return setting(
+        {
+            f"net.{family}.neigh.default.gc_thresh{which}": value
+            for family in ("ipv4", "ipv6")
+            for which, value in ((3, gc_thresh3), (2, gc_thresh3 * 3 // 4))
+        },
+        f"raise gc_thresh3 to {gc_thresh3:,} for both families on every node of this kind",
+    )
+
+
+def setting(values: dict[str, int], what: str) -> Remedy:
+    """Sysctls to set: now by command, for the next boot by file."""
     lines = "".join(f"{key} = {value}\n" for key, value in values.items())
     return Remedy(
-        summary=f"raise gc_thresh3 to {gc_thresh3:,} for both families on every node of this "
-        "kind: at once with sysctl -w, for the next boot in /etc/sysctl.d",
+        summary=f"{what}: at once with sysctl -w, for the next boot in /etc/sysctl.d",
         commands=tuple(f"sysctl -w {key}={value}" for key, value in values.items()),
         manifest=f"# /etc/sysctl.d/90-neighbor-table.conf\n{lines}",
     )

@@ -238,15 +238,17 @@ def test_the_process_stays_small_and_ends_when_told() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=look).start()
-        address = f"127.0.0.1:{sys.argv[1]}"
-        code = cli(["serve", "node", "--web.listen-address", address], standalone_mode=False)
+        options = ["--web.listen-address", f"127.0.0.1:{sys.argv[1]}", "--path.procfs", sys.argv[2]]
+        code = cli(["serve", "node", *options], standalone_mode=False)
         print("ended with", code)
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # A tree, not this host: a kubelet that runs here would have its YAML read.
+    tree = RECORDED / "near" / "proc"
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(port)],
+        [sys.executable, "-c", textwrap.dedent(script), str(port), tree],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

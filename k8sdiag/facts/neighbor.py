@@ -26,3 +26,15 @@ class NeighborTable(Struct, frozen=True, kw_only=True):
 class NeighborTables(Fact, frozen=True, kw_only=True):
     host: str
     tables: tuple[NeighborTable, ...]  # a family that the kernel has switched off is not there
+
+
+class BootValue(Struct, frozen=True):
+    value: int
+    file: str  # the last one that sets it
+
+
+class BootThresholds(Fact, frozen=True, kw_only=True):
+    """What this host's files will set at its next boot, of the neighbor tables' thresholds."""
+
+    values: dict[str, BootValue]  # by sysctl: "net.ipv4.neigh.default.gc_thresh3"
+    others: str = ""  # what else on this host may set sysctls, in words

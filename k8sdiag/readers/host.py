@@ -81,6 +81,14 @@ class Host:
         here = str(self.procfs.resolve())
         return any(m.split()[4] == here and " - proc " in m for m in mounts)
 
+    @cached_property
+    def contained(self) -> bool:
+        """Whether / is that of a container on the host, and not the host's."""
+        return self.live and (
+            "KUBERNETES_SERVICE_HOST" in os.environ
+            or Path("/proc/self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE
+        )
+
     @property
     def subject(self) -> str:
         return f"node/{self.name}"
