@@ -5,6 +5,9 @@ otherwise. While nodes were small nobody noticed; with 60 GB of images it takes 
 """
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from k8sdiag.checks._image_pull_remedy import in_parallel, smaller_or_nearer, without_flag
 from k8sdiag.coldstart import MIB, Rates, streams_of
@@ -14,24 +17,26 @@ from k8sdiag.facts.pods import Pods
 from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
 from k8sdiag.pullforecast import Forecast, Known, forecasts, shipped
 
+_Positive = Annotated[float, Meta(gt=0)]
+
 
 class ImagePull(Limits, frozen=True, kw_only=True):
     # progressDeadlineSeconds of a Deployment unless set: past it a rollout counts as failed.
-    progress_deadline_seconds: float = 600.0
+    progress_deadline_seconds: _Positive = 600.0
     # Twice the cluster autoscaler's --max-node-provision-time of 15m: past it even if the
     # assumed rates are half of the real ones.
     critical_minutes: float = 30.0
     # Parallel pulls have to bring a cold start to this part of itself, or they are no remedy.
     gain: float = 0.8
     # Pulled at once by the remedy: 2 to 3 on a slow disk, up to 10 on NVMe.
-    parallel_pulls: int = 5
+    parallel_pulls: Annotated[int, Meta(gt=0)] = 5
     # The kubelet's first back-off of an image pull (imageBackOffPeriod in pkg/kubelet).
     backoff_seconds: float = 10.0
     # Assumed of every node, see k8sdiag.coldstart.Rates.
-    stream_mib_per_second: float = 60.0
-    gunzip_mib_per_second: float = 80.0
-    disk_mib_per_second: float = 1000.0
-    link_mib_per_second: float = 1192.0  # 10 Gbit/s
+    stream_mib_per_second: _Positive = 60.0
+    gunzip_mib_per_second: _Positive = 80.0
+    disk_mib_per_second: _Positive = 1000.0
+    link_mib_per_second: _Positive = 1192.0  # 10 Gbit/s
 
     @property
     def rates(self) -> Rates:
@@ -93,10 +98,14 @@ def _pool(subject: str, forecasts: list[Forecast], limits: ImagePull) -> Iterato
             labels={"pool": subject.removeprefix("pool/"), "pulls": pulls},
         )
     slow = [f for f in forecasts if f.least_seconds >= late]
-    serial = [f for f in slow if f.serial and _helps(f, limits)]
-    yield from _slow(subject, "serialized", serial, limits)
-    yield from _slow(subject, "long", [f for f in slow if f not in serial], limits)
+    yield from _slow(subject, "serialized", [f for f in slow if _serialized(f, limits)], limits)
+    yield from _slow(subject, "long", [f for f in slow if not _serialized(f, limits)], limits)
     yield from _refused(subject, forecasts, limits)
+
+
+def _serialized(forecast: Forecast, limits: ImagePull) -> bool:
+    """Whether it is long because the kubelet pulls one image at a time."""
+    return forecast.serial and _helps(forecast, limits)
 
 
 def _helps(forecast: Forecast, limits: ImagePull) -> bool:

@@ -85,9 +85,9 @@ class Known:
             here = [n.name for n in nodes.nodes if is_node(host.node, n.name)]
             self._own = dict.fromkeys(here, host.settings) | self._own
         for node in nodes.nodes:
-            if node.name in self._own:
-                like = self._like.setdefault((node.pool, node.kubelet), [])
-                like.append(self._own[node.name])
+            own = self._own.get(node.name)
+            if own is not None and own.slots is not None:
+                self._like.setdefault((node.pool, node.kubelet), []).append(own)
 
     def of(self, node: Node) -> tuple[KubeletSettings | None, str]:
         """(None, why) where it is not known how many images the node pulls at once."""

@@ -1,10 +1,11 @@
 from array import array
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from k8sdiag import Finding, Limits, Metric, Missing, Severity, Unseen, Usage
+from k8sdiag import Finding, Metric, Missing, Severity, Unseen, Usage
 from k8sdiag.checks.image_pull import ImagePull, check
 from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs, KubeletSettings
 from k8sdiag.facts.nodes import Image, Node, Nodes
@@ -400,9 +401,14 @@ def test_a_kubelet_before_1_27_knows_no_bound() -> None:
     assert "maxParallelImagePulls" not in finding.remedy.manifest
 
 
+@pytest.mark.parametrize("field", ["gunzip_mib_per_second", "parallel_pulls"])
+def test_a_rate_of_nothing_is_refused(field: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"> 0|>= 1"):
+        msgspec.convert({field: 0}, type=ImagePull)
+
+
 def test_a_slower_disk_is_a_setting() -> None:
-    gp3: Limits = ImagePull(disk_mib_per_second=125.0)
-    assert isinstance(gp3, ImagePull)
+    gp3 = ImagePull(disk_mib_per_second=125.0)
 
     said = judge(nodes(*[3] * 10), pods(*TEN), told(SERIAL), limits=gp3)
 
