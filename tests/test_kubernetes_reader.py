@@ -14,7 +14,7 @@ import pytest
 from msgspec import Struct
 
 from k8sdiag.model import Permission, Unavailable
-from k8sdiag.readers import api, kubernetes
+from k8sdiag.readers import api, pages
 from k8sdiag.readers.api import Api
 from k8sdiag.readers.kubeconfig import load
 from k8sdiag.readers.kubernetes import Incomplete, Kubernetes, NotFound
@@ -56,7 +56,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     made: list[float] = []
     clock = SimpleNamespace(sleep=made.append, monotonic=time.monotonic)
     monkeypatch.setattr(api, "time", clock)
-    monkeypatch.setattr(kubernetes, "time", clock)
+    monkeypatch.setattr(pages, "time", clock)
     return made
 
 
@@ -79,12 +79,12 @@ def test_the_next_page_is_asked_for_while_this_one_is_worked_on(
         Answer(listed({"name": "b"}, token="t2", remaining=1), chunked=True),
         Answer(listed({"name": "c"})),
     ]
-    pages = door.pages("/api/v1/pods", Item, PODS)
+    found = door.pages("/api/v1/pods", Item, PODS)
 
-    assert next(pages)[0].name == "a"
+    assert next(found)[0].name == "a"
     server.wait_for(2)
 
-    assert [page[0].name for page in pages] == ["b", "c"]
+    assert [page[0].name for page in found] == ["b", "c"]
     assert [request.query for request in server.asked] == [
         {"limit": "500"},
         {"limit": "500", "continue": "t1"},
@@ -185,11 +185,11 @@ def test_a_list_that_expires_on_the_way_is_resumed_and_says_so(
         refused(410, TOO_OLD, **{"continue": "from-here"}),
         Answer(listed({"name": "b"})),
     ]
-    pages = door.pages("/api/v1/pods", Item, PODS)
+    found = door.pages("/api/v1/pods", Item, PODS)
 
-    assert [page[0].name for page in pages] == ["a", "b"]
+    assert [page[0].name for page in found] == ["a", "b"]
     assert server.asked[2].query["continue"] == "from-here"
-    assert "resumed" in pages.provenance
+    assert "resumed" in found.provenance
 
 
 @pytest.mark.parametrize(
@@ -207,42 +207,42 @@ def test_a_list_that_breaks_off_is_never_taken_for_whole(
     server: ScriptedApi, door: Kubernetes, answers: list[Answer]
 ) -> None:
     server.answers = [Answer(listed(*names("a", "b"), token="t1")), *answers]
-    pages = door.pages("/api/v1/pods", Item, PODS)
+    found = door.pages("/api/v1/pods", Item, PODS)
 
-    assert [item.name for item in next(pages)] == ["a", "b"]
+    assert [item.name for item in next(found)] == ["a", "b"]
     with pytest.raises(Incomplete, match=r"^the list of pods broke off after 2: .+"):
-        next(pages)
+        next(found)
 
 
 def test_a_list_has_a_deadline(
     server: ScriptedApi, door: Kubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes, "LIST_SECONDS", 0.2)
+    monkeypatch.setattr(pages, "LIST_SECONDS", 0.2)
     server.answers = [
         Answer(listed({"name": "a"}, token="t1")),
         Answer(listed({"name": "b"}, token="t2"), after_seconds=0.5),
     ]
-    pages = door.pages("/api/v1/pods", Item, PODS)
+    found = door.pages("/api/v1/pods", Item, PODS)
 
-    assert next(pages)[0].name == "a"
+    assert next(found)[0].name == "a"
     with pytest.raises(Incomplete, match="took too long"):
-        next(pages)
+        next(found)
 
 
 def test_a_slow_server_gets_a_pause_as_long_as_its_page_took(
     server: ScriptedApi, door: Kubernetes, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    monkeypatch.setattr(kubernetes, "SLOW_SECONDS", 0.05)
+    monkeypatch.setattr(pages, "SLOW_SECONDS", 0.05)
     server.answers = [
         Answer(listed({"name": "a"}, token="t1"), after_seconds=0.1),
         Answer(listed({"name": "b"})),
     ]
-    pages = door.pages("/api/v1/pods", Item, PODS)
+    found = door.pages("/api/v1/pods", Item, PODS)
 
-    assert next(pages)[0].name == "a"
+    assert next(found)[0].name == "a"
     time.sleep(0.05)
     assert len(server.asked) == 1  # it is not asked ahead
-    assert next(pages)[0].name == "b"
+    assert next(found)[0].name == "b"
     (pause,) = pauses
     assert 0.1 <= pause < 1
 
@@ -255,10 +255,10 @@ def test_a_list_that_is_given_up_leaves_the_connection_usable(
         Answer(listed({"name": "b"})),
         Answer(b"{}"),
     ]
-    pages = door.pages("/api/v1/pods", Item, PODS)
-    next(pages)
+    found = door.pages("/api/v1/pods", Item, PODS)
+    next(found)
     server.wait_for(2)
-    del pages
+    del found
 
     assert door.get("/api/v1/namespaces/kube-system", PODS) == b"{}"
 

@@ -7,25 +7,20 @@ from msgspec import Struct
 from k8sdiag.facts.pods import Pods, Profile, Workload
 from k8sdiag.model import Permission, Unavailable
 from k8sdiag.readers.kubernetes import Kubernetes
-from k8sdiag.sources.pods import Pod, PodSpec, Table, job_owner, profile, workload
+from k8sdiag.sources._pod import Pod, PodSpec, job_owner, profile, workload
+from k8sdiag.sources.pods import Table
 
 RANK = 1  # only where sources/pods.py stands back
 
-LISTS = (
-    Permission(resource="deployments", group="apps"),
-    Permission(resource="statefulsets", group="apps"),
-    Permission(resource="daemonsets", group="apps"),
-    Permission(resource="jobs", group="batch"),
-)
-PODS = Permission(resource="pods")
-PERMISSIONS = (*LISTS, PODS)
-
-KINDS = {
-    "deployments": "Deployment",
-    "statefulsets": "StatefulSet",
-    "daemonsets": "DaemonSet",
-    "jobs": "Job",
+LISTS = {
+    "Deployment": Permission(resource="deployments", group="apps"),
+    "StatefulSet": Permission(resource="statefulsets", group="apps"),
+    "DaemonSet": Permission(resource="daemonsets", group="apps"),
+    "Job": Permission(resource="jobs", group="batch"),
 }
+PODS = Permission(resource="pods")
+PERMISSIONS = (*LISTS.values(), PODS)
+
 NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded,status.phase!=Failed"
 UNSEEN = (
     "a quick look reads workload templates and the pods that do not run: it sees neither running "
@@ -71,45 +66,31 @@ def collect(reader: Kubernetes) -> Pods:
             waiting.update(map(workload, page))
     except Unavailable as error:
         gaps["pods that do not run"] = str(error)
-    for needs in LISTS:
-        _add(reader, needs, table, waiting, gaps)
+    for kind, needs in LISTS.items():
+        try:
+            for page in reader.pages(f"/apis/{needs.group}/v1/{needs.resource}", _Workload, needs):
+                for item in page:
+                    made = _profile(item, kind)
+                    count = _count(item, kind)
+                    listed = min(count, waiting[made.workload])
+                    waiting[made.workload] -= listed
+                    table.add_unplaced(made, count - listed)
+        except Unavailable as error:
+            gaps[needs.resource] = str(error)
     if len(gaps) == 2 + len(LISTS):
         raise Unavailable("; ".join(why for why in gaps.values() if why != UNSEEN))
     return table.fact(gaps, "workload templates and pods that do not run", placed=False)
-
-
-def _add(
-    reader: Kubernetes,
-    needs: Permission,
-    table: Table,
-    waiting: Counter[Workload],
-    gaps: dict[str, str],
-) -> None:
-    """The pods of one kind of workload that the list of waiting ones has not brought."""
-    try:
-        for page in reader.pages(f"/apis/{needs.group}/v1/{needs.resource}", _Workload, needs):
-            for item in page:
-                made = _profile(item, KINDS[needs.resource])
-                count = _count(item, needs.resource) - waiting[made.workload]
-                if count > 0:
-                    table.add_unplaced(made, count)
-    except Unavailable as error:
-        gaps[needs.resource] = str(error)
 
 
 def _profile(item: _Workload, kind: str) -> Profile:
     name = item.metadata.name
     if kind == "Job":
         kind, name = job_owner(name)
-    return profile(
-        Workload(item.metadata.namespace, kind, name), item.spec.template.spec, "Running"
-    )
+    owner = Workload(item.metadata.namespace, kind, name)
+    return profile(owner, item.spec.template.spec, "Running")
 
 
-def _count(item: _Workload, resource: str) -> int:
-    match resource:
-        case "daemonsets":
-            return item.status.desired_number_scheduled
-        case "jobs":
-            return item.status.active
-    return item.spec.replicas
+def _count(item: _Workload, kind: str) -> int:
+    if kind == "DaemonSet":
+        return item.status.desired_number_scheduled
+    return item.status.active if kind == "Job" else item.spec.replicas

@@ -78,6 +78,15 @@ def test_a_pod_that_does_not_run_is_counted_once(tmp_path: Path) -> None:
     assert fact.nodes == ("node-1", "")
 
 
+def test_two_jobs_of_one_cronjob_share_its_pods_that_do_not_run(tmp_path: Path) -> None:
+    waiting = pod("w", "Job/tidy-29391845", phase="Pending")
+    jobs = [workload(f"tidy-2939184{i}", {}, {"active": 1}) for i in (5, 6)]
+    empty = Answer(listed())
+    fact = collect(tmp_path, Answer(listed(waiting)), empty, empty, empty, Answer(listed(*jobs)))
+
+    assert kinds(fact) == {"cronjob/shop/tidy Pending": 1, "cronjob/shop/tidy Running": 1}
+
+
 def test_it_always_says_what_it_does_not_see(tmp_path: Path) -> None:
     fact = collect(tmp_path, *[Answer(listed())] * 5)
 
