@@ -109,11 +109,13 @@ def _exempt(host: Host, table: NeighborTable) -> int | None:
         host.read(_STAT_FILES[table.family])  # there only in the initial network namespace
     except Absent:
         return None  # a pod's own entries tell nothing of the host's
-    if kernel_counts_all(platform.release()):
-        return 0
+    return 0 if kernel_counts_all(platform.release()) else exempt_here(table.family)
+
+
+def exempt_here(family: str) -> int:
+    """The permanent and extern_learn entries of this network namespace."""
     exempt = 0
-    body = _NEIGHBOR.pack(_AF[table.family], 0, 0, 0, 0)
-    for kind, payload in netlink.dump(_GETNEIGH, body):
+    for kind, payload in netlink.dump(_GETNEIGH, _NEIGHBOR.pack(_AF[family], 0, 0, 0, 0)):
         if kind == _NEWNEIGH:
             _family, _interface, state, flags, _type = _NEIGHBOR.unpack_from(payload)
             exempt += bool(state & _PERMANENT or flags & _EXTERN_LEARNED)

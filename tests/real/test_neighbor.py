@@ -156,6 +156,25 @@ def test_a_full_table_is_seen_by_nobody_in_another_namespace(
         assert (code, status) == (1, "findings")
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_does_not_count_is_told_from_what_does(family: str, pod: Namespace) -> None:
+    thresholds(family)
+    here = (
+        f"from k8sdiag.sources.neighbor_netlink import exempt_here; print(exempt_here('{family}'))"
+    )
+    before = int(pod.run(sys.executable, "-c", here))
+
+    fill(pod, family, 30, "permanent")
+    template = FAMILIES[family][0]
+    for i in range(1, 6):
+        address = template.format(201, i)
+        learned = ("lladdr", "02:00:00:00:00:01", "dev", "va", "extern_learn")
+        pod.run("ip", "neigh", "add", address, *learned)
+    pod.run("ip", "neigh", "add", template.format(202, 1), *learned[:-1], "nud", "reachable")
+
+    assert int(pod.run(sys.executable, "-c", here)) == before + 35
+
+
 def test_files_and_netlink_tell_the_same() -> None:
     thresholds("ipv4")
     by_netlink = {t.family: t for t in neighbor_netlink.collect(Host(look_seconds=0)).tables}
