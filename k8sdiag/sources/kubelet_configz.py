@@ -45,6 +45,11 @@ def collect(reader: Kubernetes) -> KubeletConfigs:
             failures = 0
         except Forbidden:
             raise  # the same for every node
+        except NotFound:
+            failures = 0
+            gaps[f"the kubelet of node/{node.name}"] = (
+                "it serves no /configz: its enableDebuggingHandlers is false, as on Bottlerocket"
+            )
         except Unavailable as error:
             gaps[f"the kubelet of node/{node.name}"] = str(error)
             failures += 1
@@ -52,8 +57,9 @@ def collect(reader: Kubernetes) -> KubeletConfigs:
                 gaps["the other kubelets"] = f"not asked after {failures} failures in a row"
                 break
         time.sleep(PAUSE_SECONDS)
-    if len(chosen) > MOST:
-        gaps["kubelets"] = f"{MOST} of {len(chosen)} chosen ones asked, to spare the API server"
+    left = {(n.pool, n.kubelet) for n in chosen} - {(n.pool, n.kubelet) for n in chosen[:MOST]}
+    if left:
+        gaps["kubelets"] = f"{len(left)} pools and versions not asked, to spare the API server"
     if not found:
         raise Unavailable(next(iter(gaps.values()), "the cluster has no nodes"))
     return KubeletConfigs(
@@ -81,12 +87,7 @@ def sample(found: tuple[Node, ...]) -> Iterator[Node]:
 
 def _ask(reader: Kubernetes, node: Node) -> Kubelet:
     path = f"/api/v1/nodes/{node.name}/proxy/configz"
-    try:
-        body = reader.get(path, PROXY, timeout_seconds=SECONDS)
-    except NotFound as error:
-        raise Unavailable(
-            "it serves no /configz: its enableDebuggingHandlers is false, as Bottlerocket sets it"
-        ) from error
+    body = reader.get(path, PROXY, timeout_seconds=SECONDS)
     try:
         config = msgspec.json.decode(body, type=_Reply).kubeletconfig
     except msgspec.DecodeError as error:

@@ -168,6 +168,17 @@ def test_a_refusal_ends_it_at_once(nodes: SimpleNamespace) -> None:
     assert len(door.asked) == 1
 
 
+def test_nodes_that_serve_no_configz_do_not_end_it(nodes: SimpleNamespace) -> None:
+    nodes.listed = tuple(n for i in range(10) for n in pool(f"p{i}", 1))
+    missing = NotFound("404 page not found")
+    door = Door({n.name: missing for n in nodes.listed[:8]})
+
+    found = collect(door)
+
+    assert len(found.kubelets) == 2
+    assert len(found.gaps) == 8
+
+
 def test_many_pools_are_cut_but_none_of_them_is_left_out(nodes: SimpleNamespace) -> None:
     nodes.listed = tuple(n for i in range(80) for n in pool(f"p{i}", 3))
 
@@ -175,4 +186,12 @@ def test_many_pools_are_cut_but_none_of_them_is_left_out(nodes: SimpleNamespace)
 
     assert len(found.kubelets) == 100
     assert len({k.pool for k in found.kubelets}) == 80
-    assert "100 of 240" in found.gaps["kubelets"]
+    assert found.gaps == {}
+
+
+def test_pools_that_were_not_asked_are_a_gap(nodes: SimpleNamespace) -> None:
+    nodes.listed = tuple(n for i in range(130) for n in pool(f"p{i}", 1))
+
+    found = collect(Door({}))
+
+    assert found.gaps == {"kubelets": "30 pools and versions not asked, to spare the API server"}
