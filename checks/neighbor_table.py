@@ -24,6 +24,7 @@ class NeighborTableLimits(Limits, frozen=True, kw_only=True):
     # Past gc_thresh2 the kernel collects by force on allocation, at most once in 5 seconds
     # (net/core/neighbour.c): so long after the last time the table was below it.
     calm_seconds: float = 60.0
+    flush_seconds: float = 10.0  # a forced collection is this recent where they go on: twice 5 s
     # How far past gc_thresh2, on the way to gc_thresh3, a table must stay though it is collected
     # by force: idle pods' multicast NDP entries hover at gc_thresh2 and do no harm.
     collecting: float = 0.25
@@ -122,7 +123,8 @@ def _verdict(
         why = "this kernel does not count refusals, Linux 4.3 and later do"
         yield Unseen(subject=f"{subject} {name}", reason=why)
     default = 0 < third <= DEFAULT_GC_THRESH[2]
-    collected = table.last_flush_seconds is not None and table.last_flush_seconds < 10
+    age = table.last_flush_seconds
+    collected = age is not None and age < limits.flush_seconds
     if fulls and counted is not None and counted >= third:
         yield finding(
             "refusing",
@@ -147,7 +149,7 @@ def _verdict(
         (default and fulls >= limits.refusals)
         or (counted is not None and counted > limits.half * third)
     ):
-        still = "its limits are still the kernel's default" if default else "is over half full"
+        still = "its limit was never raised" if default else "is over half full"
         yield finding(
             "has-refused",
             Severity.WARNING,

@@ -108,25 +108,18 @@ def _family(metric: model.Metric) -> Family:
 
 def looks(snapshot: Snapshot) -> Iterator[Family]:
     """How the looking itself went, a collector for each fact that was asked for."""
-    took = {name: snapshot.seconds.get(name, 0.0) for name in snapshot.facts}
     asked = {name for name, missing in snapshot.missing.items() if missing.asked}
-    took |= {name: snapshot.seconds.get(name, 0.0) for name in asked}
-    rows = sorted(took.items())
+    labels = {n: {"collector": _snake(n)} for n in sorted(asked | snapshot.facts.keys())}
     yield gauge(
         "scrape_collector_duration_seconds",
         "How long the collector took.",
-        [({"collector": _snake(name)}, seconds) for name, seconds in rows],
+        [(label, snapshot.seconds.get(name, 0.0)) for name, label in labels.items()],
     )
+    seen = {name for name, fact in snapshot.facts.items() if not fact.gaps}
     yield gauge(
         "scrape_collector_success",
         "Whether the collector saw all it looks for.",
-        [
-            (
-                {"collector": _snake(name)},
-                name in snapshot.facts and not snapshot.facts[name].gaps,
-            )
-            for name, _ in rows
-        ],
+        [(label, name in seen) for name, label in labels.items()],
     )
 
 

@@ -155,8 +155,9 @@ class Handler(BaseHTTPRequestHandler):
         encode, content_type = choose_encoder(self.headers.get("Accept", ""))
         try:
             body = encode(_Once(self.server.scrape))
-        except Exception:
-            log.exception("a scrape failed, which is a bug of k8sdiag")
+        except Exception as error:
+            log.debug("", exc_info=True)
+            log.error("a scrape failed, a bug of k8sdiag: %r", error)  # noqa: TRY400 - one line
             self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, "the scrape failed: see the log\n")
             return
         self._reply(HTTPStatus.OK, body, content_type)

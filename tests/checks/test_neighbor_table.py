@@ -104,7 +104,7 @@ LOUD = {
     ),
     "has refused, limits still the default": (
         table(entries=71, table_fulls=1927, forced_gc_runs=1957, last_flush_seconds=9000.0),
-        ("has-refused", Severity.WARNING, "still the kernel's default"),
+        ("has-refused", Severity.WARNING, "its limit was never raised"),
     ),
     "has refused and is over half full again": (
         busy(entries=9000, gc_thresh2=12_288, gc_thresh3=16_384, table_fulls=3),
