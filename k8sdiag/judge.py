@@ -88,6 +88,8 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
     reason = _sum_up(unseen)
     if any(isinstance(x, Finding) for x in said):
         return outcome(Status.FINDINGS, reason, said)
+    if said and all(isinstance(x, Unseen) for x in said):
+        return outcome(Status.SKIPPED, reason)  # nothing was judged, whatever facts were there
     return outcome(Status.PARTIAL if unseen else Status.OK, reason, said)
 
 

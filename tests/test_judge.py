@@ -10,6 +10,7 @@ from k8sdiag.model import (
     Fact,
     Finding,
     Limits,
+    Metric,
     Missing,
     Outcome,
     Said,
@@ -42,6 +43,8 @@ def either(tank: Tank | Missing, pump: Pump | Missing) -> Iterator[Said]:
     for fact in (tank, pump):
         if isinstance(fact, Missing) and fact.asked:
             yield Unseen(subject="half of it", reason=fact.reason)
+        if isinstance(fact, Tank):
+            yield Metric(name="tank_full", help="How full.", value=fact.full)
 
 
 def check(run: Callable[..., Iterator[Said]], **more: Any) -> Check:
@@ -118,6 +121,15 @@ def test_with_none_of_its_optional_facts_a_check_is_skipped_and_says_each_reason
     outcome = judged(EITHER, {}, {n: Missing(reason="no cluster") for n in ("Tank", "Pump")})
 
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, "no cluster")
+
+
+def test_a_check_that_judged_nothing_of_what_it_got_is_skipped() -> None:
+    def blind(tank: Tank) -> Iterator[Said]:
+        yield Unseen(subject="the tank", reason="no light")
+
+    outcome = judged(check(blind, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, "the tank: no light")
 
 
 def test_a_check_that_raises_is_our_bug_and_ends_nothing_else() -> None:

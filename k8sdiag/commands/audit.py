@@ -1,0 +1,89 @@
+"""audit, node and snapshot: look, and judge what was seen."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from k8sdiag.commands.options import CHOICE, CLUSTER, EXIT_CODES, OUTPUT, PATH, TREE, given
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("snapshot", type=PATH, required=False)
+@click.option("--demo", is_flag=True, help="Judge the lab recording that ships with k8sdiag.")
+@CLUSTER
+@CHOICE
+@OUTPUT
+def audit(
+    snapshot: Path | None,
+    demo: bool,
+    chosen: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: Path | None,
+    fail_on: str,
+    outputs: tuple[str, ...],
+    **cluster: Any,
+) -> int:
+    """Judge a cluster and this host, or a SNAPSHOT file taken earlier.
+
+    Without a kubeconfig this host alone is judged, and the report says what was not.
+    """
+    from k8sdiag import run
+
+    live = [name for name in cluster if given(name)]
+    if (snapshot or demo) and (live or (snapshot and demo)):
+        other = "--demo" if snapshot and demo else "--" + live[0].replace("_", "-")
+        raise click.UsageError(f"a recording is judged as it is: drop {other}, or the recording")
+    writers = run.writers(outputs)
+    checks = run.choose(chosen, skip, config)
+    if demo:
+        facts = run.load_demo()
+    elif snapshot:
+        facts = run.load(snapshot)
+    else:
+        facts = run.look(checks.values(), run.Target(**cluster))
+    return run.report(checks.values(), facts, writers, fail_on)
+
+
+@click.command(epilog=EXIT_CODES)
+@TREE
+@CHOICE
+@OUTPUT
+def node(
+    procfs: Path | None,
+    rootfs: Path | None,
+    chosen: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: Path | None,
+    fail_on: str,
+    outputs: tuple[str, ...],
+) -> int:
+    """Judge this host alone: kernel, kubelet, container runtime."""
+    from k8sdiag import run
+    from k8sdiag.readers.host import Host
+
+    writers = run.writers(outputs)
+    checks = run.of_this_host(run.choose(chosen, skip, config))
+    facts = run.look_at_host(checks.values(), Host(procfs, rootfs))()
+    return run.report(checks.values(), facts, writers, fail_on)
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@CLUSTER
+def snapshot(file: Path, **cluster: Any) -> int:
+    """Collect all facts into FILE, to be judged later or elsewhere.
+
+    The file holds no Secret, no environment value, no annotation and no token; it does name
+    the cluster's workloads, images and nodes, and only its owner can read it.
+    """
+    from k8sdiag import run
+    from k8sdiag.snapshot import save
+
+    facts = run.look(run.choose((), (), None).values(), run.Target(**cluster))
+    save(facts, file)
+    size = file.stat().st_size
+    click.echo(f"{file}: {len(facts.facts)} facts, {size:,} bytes", err=True)
+    for reason in dict.fromkeys(m.reason for m in facts.missing.values()):
+        click.echo(f"not seen: {reason}", err=True)
+    return 0

@@ -1,0 +1,89 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(dir_okay=False, path_type=Path)
+EXIT_CODES = """\b
+Exit codes:
+  0  all judged, nothing at or above --fail-on
+  1  findings at or above --fail-on
+  2  usage or configuration error
+  3  something that was asked for could not be judged, or not all of it"""
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several click options as one decorator, in the order of the help text."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+CHOICE = options(
+    click.option("--check", "chosen", metavar="ID", multiple=True, help="Only this check."),
+    click.option("--skip", metavar="ID", multiple=True, help="Not this check."),
+    click.option("--config", type=PATH, help="Limits of the checks; default: k8sdiag.toml here."),
+)
+DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
+TREE = options(
+    click.option(
+        "--path.procfs",
+        "procfs",
+        type=DIRECTORY,
+        help="Look at the host whose /proc lies here; default: this one, or proc of the rootfs.",
+    ),
+    click.option(
+        "--path.rootfs",
+        "rootfs",
+        type=DIRECTORY,
+        help="Look at the host whose / lies here; default: this one.",
+    ),
+)
+OUTPUT = options(
+    click.option(
+        "--fail-on",
+        type=click.Choice(["warning", "critical", "never"]),
+        default="critical",
+        show_default=True,
+        help="Findings from this severity on make the exit code 1.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        "outputs",
+        metavar="FORMAT[=FILE]",
+        multiple=True,
+        help="table (default), json, markdown or prometheus; may be given several times.",
+    ),
+)
+CLUSTER = options(
+    click.option("--context", metavar="NAME", help="The kubeconfig context to use."),
+    click.option(
+        "--kubeconfig", type=PATH, help="Default: $KUBECONFIG, ~/.kube/config, in-cluster."
+    ),
+    click.option("--etcd-endpoints", metavar="URL,...", help="Ask etcd itself, as etcdctl does."),
+    click.option("--etcd-cacert", type=PATH, help="The CA of etcd's server certificates."),
+    click.option("--etcd-cert", type=PATH, help="A client certificate that etcd accepts."),
+    click.option("--etcd-key", type=PATH, help="Its key."),
+    click.option(
+        "--kubelet-configz",
+        type=click.Choice(["off", "proxy"]),
+        default="off",
+        show_default=True,
+        help="Read kubelet settings through the API server; needs nodes/proxy, which allows exec.",
+    ),
+    click.option("--quick", is_flag=True, help="A tenth of the data: no running pods; partial."),
+)
+
+
+def given(option: str) -> bool:
+    """Whether the user typed this option, whatever its default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
