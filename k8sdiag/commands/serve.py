@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from k8sdiag.commands.options import CHOICE, TREE
+
 
 @click.group()
 def serve() -> None:
