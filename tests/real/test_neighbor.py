@@ -17,10 +17,10 @@ import pytest
 from k8sdiag.facts.neighbor import NeighborTable
 from k8sdiag.readers.host import Host
 from k8sdiag.sources import neighbor_netlink, neighbor_procfs
-from tests.real import nobody
 from tests.real.conftest import required
 from tests.real.netns import Namespace
 
+NOBODY = str(Path(__file__).with_name("nobody.py"))
 MakeNamespace = Callable[..., Namespace]
 LIMIT = 256  # high enough for what else runs here, for the few seconds of a test
 FAMILIES = {"ipv4": ("10.200.{}.{}", 16), "ipv6": ("fd00:200::{:x}:{:x}", 64)}
@@ -108,7 +108,7 @@ def knocking(pod: Namespace, family: str) -> Iterator[None]:
 
 def seen_from(bystander: Namespace) -> tuple[int, set[str], str]:
     """What k8sdiag says in another namespace as nobody: exit code, findings, status."""
-    command = [sys.executable, nobody.__file__, "node", "--check=neighbor-table", "-o", "json"]
+    command = [sys.executable, NOBODY, "node", "--check=neighbor-table", "-o", "json"]
     done = subprocess.run(
         bystander.command(*command),
         capture_output=True,

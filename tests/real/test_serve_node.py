@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
-from tests.real import nobody
 from tests.real.bed import answers, free_ports, need_program, need_root, running
 from tests.real.conftest import required
 from tests.real.prometheus import Prometheus
 
+NOBODY = str(Path(__file__).with_name("nobody.py"))
 MAX_RSS_KIB = 32 * 1024
 _open = build_opener(ProxyHandler({})).open
 
@@ -98,7 +98,7 @@ def test_a_pod_without_rights_serves_the_table(tmp_path: Path) -> None:
         need_root("a pod-like sandbox")
         need_program("nsenter", "util-linux")
     (port,) = free_ports(1)
-    command = [sys.executable, nobody.__file__, "--pod", *exporter(port)[3:]]
+    command = [sys.executable, NOBODY, "--pod", *exporter(port)[3:]]
     with running("exporter", command, tmp_path) as process:
         # Its loopback is its own: one has to be inside to ask.
         ours, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{process.pid}/ns/net")
