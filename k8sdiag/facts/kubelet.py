@@ -1,4 +1,4 @@
-"""The kubelets' settings that decide how a node pulls images."""
+"""The kubelets' settings that decide how a node pulls images, and where its DNS stands."""
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ class KubeletSettings(Struct, frozen=True, kw_only=True):
     node_status_max_images: int | None = None  # -1: no cap
     # Of a flag that kubelets from 1.24 on do not know; None: not given, or unknown.
     image_pull_progress_deadline_seconds: float | None = None
+    resolv_conf: str | None = None  # the node's file that pods' own are made from; "": none
     sources: dict[str, str] = {}  # field -> "--registry-qps", a file, "/configz" or "default"
 
     @property

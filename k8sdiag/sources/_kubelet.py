@@ -46,6 +46,12 @@ def _integer(value: object) -> int:
     raise ValueError(f"{value!r} is no whole number")
 
 
+def _path(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} is no path")
+
+
 def _duration(value: object) -> float:
     if isinstance(value, str):
         return duration_seconds(value)
@@ -56,8 +62,8 @@ class _Field(Struct, frozen=True):
     name: str  # in KubeletSettings
     key: str  # in KubeletConfiguration; "": only a flag
     flag: str  # "": only in a file
-    parse: Callable[[object], bool | int | float]
-    default: bool | int | None = None
+    parse: Callable[[object], bool | int | float | str]
+    default: bool | int | str | None = None
 
 
 # Defaults: pkg/kubelet/apis/config/v1beta1/defaults.go, the same in every release since 1.12.
@@ -67,6 +73,7 @@ _FIELDS = (
     _Field("registry_pull_qps", "registryPullQPS", "registry-qps", _integer, 5),
     _Field("registry_burst", "registryBurst", "registry-burst", _integer, 10),
     _Field("node_status_max_images", "nodeStatusMaxImages", "node-status-max-images", _integer, 50),
+    _Field("resolv_conf", "resolvConf", "resolv-conf", _path, "/etc/resolv.conf"),
     _Field("image_pull_progress_deadline_seconds", "", "image-pull-progress-deadline", _duration),
 )
 _FLAGS = {field.flag for field in _FIELDS if field.flag}
