@@ -4,11 +4,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from k8sdiag.model import ConfigError, Unavailable
 from k8sdiag.readers import https
@@ -103,6 +109,52 @@ def test_an_expired_certificate(authority: Authority, tmp_path: Path) -> None:
         pytest.raises(Unavailable, match="its certificate has expired"),
     ):
         version(kubeconfig(tmp_path / "c", server.url, cluster=cluster))
+
+
+def test_a_ca_older_than_the_strictness_of_python_3_13(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its certificates name no key of the issuer, as those of many long-lived clusters."""
+    lax = ssl.create_default_context
+
+    def strict(*, cafile: str | None = None) -> ssl.SSLContext:
+        context = lax(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # what it does from 3.13 on
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    ca, pair = plain_certificates(tmp_path)
+    with scripted(serving(pair)) as server:
+        with (
+            socket.create_connection(("127.0.0.1", server.server_port)) as connection,
+            pytest.raises(ssl.SSLCertVerificationError, match="Authority Key Identifier"),
+        ):
+            strict(cafile=str(ca)).wrap_socket(connection, server_hostname="127.0.0.1")
+
+        cluster = {"certificate-authority": str(ca)}
+        assert version(kubeconfig(tmp_path / "c", server.url, cluster=cluster)) == "v1.33.2"
+
+
+def plain_certificates(folder: Path) -> tuple[Path, Pair]:
+    """A CA and a server's certificate with nothing in them but what a handshake needs."""
+    now = datetime.now(UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("ca", "server")]
+    files = [folder / "plain-ca.crt", folder / "plain-server.crt"]
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    extensions = [x509.BasicConstraints(ca=True, path_length=None), address]
+    for name, key, extension, file in zip(names, keys, extensions, files, strict=True):
+        certificate = (
+            x509.CertificateBuilder(names[0], name, key.public_key(), serial_number=1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(extension, critical=False)
+            .sign(keys[0], hashes.SHA256())
+        )
+        file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "plain.key").write_bytes(private)
+    return files[0], Pair(files[1], folder / "plain.key")
 
 
 def test_a_ca_file_that_holds_none(server: ScriptedApi, tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def collect(reader: Kubernetes) -> Pods:
     table = Table()
     gaps = {"pods": UNSEEN}
     waiting: Counter[Workload] = Counter()
-    pods = reader.pages("/api/v1/pods", Pod, PODS, params={"fieldSelector": NOT_RUNNING})
+    selector = {"fieldSelector": NOT_RUNNING}
     try:
-        for page in pods:
-            table.add(page)
-            waiting.update(map(workload, page))
+        for pods in reader.pages("/api/v1/pods", Pod, PODS, params=selector):
+            table.add(pods)
+            waiting.update(map(workload, pods))
     except Unavailable as error:
         gaps["pods that do not run"] = str(error)
     for kind, needs in LISTS.items():
