@@ -1,6 +1,6 @@
 """The smallest role that some sources need, from what they declare."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from k8sdiag.model import Permission
 from k8sdiag.plugins import Source
@@ -22,35 +22,30 @@ def manifest(sources: Iterable[Source], *, proxy: bool) -> str:
 
 
 def _role(kind: str, namespace: str, permissions: list[Permission]) -> str:
+    rules = "".join(("\n", *_rules(permissions))) if permissions else " []\n"
     where = f", namespace: {namespace}" if namespace else ""
     api = "rbac.authorization.k8s.io"
     return (
         f"apiVersion: {api}/v1\nkind: {kind}\nmetadata: {{name: {NAME}{where}}}\n"
-        f"rules:\n{''.join(_rules(permissions)) or '[]'}"
+        f"rules:{rules}"
         f"---\napiVersion: {api}/v1\nkind: {kind}Binding\nmetadata: {{name: {NAME}{where}}}\n"
         f"roleRef: {{apiGroup: {api}, kind: {kind}, name: {NAME}}}\n"
         f"subjects: [{{kind: ServiceAccount, name: {NAME}, namespace: {NAME}}}]\n"
     )
 
 
-def _rules(permissions: list[Permission]) -> list[str]:
-    """One rule per (group, verbs, names): as few lines as say the same."""
+def _rules(permissions: Iterable[Permission]) -> Iterator[str]:
+    """One rule per resource, whose verbs and names are the same for all that stands in it."""
     verbs: dict[tuple[str, str, tuple[str, ...]], set[str]] = {}
     for p in permissions:
         verbs.setdefault((p.group, p.resource, p.names), set()).add(p.verb)
-    resources: dict[tuple[str, tuple[str, ...], tuple[str, ...], bool], set[str]] = {}
-    for (group, resource, names), v in verbs.items():
-        key = (group, names, tuple(sorted(v)), resource.startswith("/"))
-        resources.setdefault(key, set()).add(resource)
-    lines = []
-    for (group, names, v, is_url), found in sorted(resources.items()):
-        if is_url:
-            lines.append(f"- {{nonResourceURLs: {_list(sorted(found))}, verbs: {_list(v)}}}\n")
-            continue
-        only = f", resourceNames: {_list(names)}" if names else ""
-        what = f"apiGroups: {_list([group])}, resources: {_list(sorted(found))}{only}"
-        lines.append(f"- {{{what}, verbs: {_list(v)}}}\n")
-    return lines
+    for (group, resource, names), found in sorted(verbs.items()):
+        what = f'apiGroups: ["{group}"], resources: ["{resource}"]'
+        if resource.startswith("/"):
+            what = f'nonResourceURLs: ["{resource}"]'
+        if names:
+            what += f", resourceNames: {_list(names)}"
+        yield f"- {{{what}, verbs: {_list(sorted(found))}}}\n"
 
 
 def _list(values: Iterable[str]) -> str:

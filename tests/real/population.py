@@ -71,7 +71,7 @@ def nodes(count: int, address_of: dict[str, tuple[str, int]] | None = None) -> l
 
     `address_of`: per pool the address and port of a kubelet that answers for its nodes.
     """
-    found = []
+    found: list[Object] = []
     for pool, share, cpus, memory in POOLS:
         for _ in range(max(1, round(count * share))):
             i = len(found)
@@ -170,9 +170,9 @@ def hold_images(nodes: Iterable[Object], pods: Iterable[Object]) -> None:
         held.setdefault(pod["spec"]["nodeName"], set()).update(images)
     size = sizes()
     for node in nodes:
-        images = sorted(held.get(node["metadata"]["name"], ()), key=lambda i: (-size[i], i))
+        names = sorted(held.get(node["metadata"]["name"], ()), key=lambda i: (-size[i], i))
         node["status"]["images"] = [
-            {"names": [_digest(image), image], "sizeBytes": size[image]} for image in images[:50]
+            {"names": [_digest(name), name], "sizeBytes": size[name]} for name in names[:50]
         ]
 
 
