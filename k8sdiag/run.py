@@ -27,6 +27,7 @@ from k8sdiag.progress import progress
 from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.host import Host
 from k8sdiag.readers.kubernetes import Kubernetes
+from k8sdiag.readers.prometheus import Prometheus
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
@@ -45,6 +46,8 @@ class Target(Struct, kw_only=True):
     etcd_cacert: Path | None = None
     etcd_cert: Path | None = None
     etcd_key: Path | None = None
+    prometheus: str | None = None
+    prometheus_token_file: Path | None = None
     kubelet_configz: str = "off"
     quick: bool = False
 
@@ -101,7 +104,7 @@ def open_doors(
     """
 
     host = Host()
-    doors: dict[type, Door | Missing] = {Host: host}
+    doors: dict[type, Door | Missing] = {Host: host, Prometheus: _prometheus(target)}
     cluster = f"this host alone ({host.name})"
     try:
         kubernetes = Kubernetes.open(target.kubeconfig, target.context)
@@ -125,6 +128,14 @@ def open_doors(
             "--etcd-key (kubeadm keeps them in /etc/kubernetes/pki/etcd)"
         )
     return doors, cluster
+
+
+def _prometheus(target: Target) -> Prometheus | Missing:
+    if target.prometheus:
+        return Prometheus.open(target.prometheus, target.prometheus_token_file)
+    if target.prometheus_token_file:
+        raise ConfigError("--prometheus-token-file is for --prometheus URL: give both")
+    return Missing(reason="Prometheus was not asked: give --prometheus URL", asked=False)
 
 
 def look_at_host(checks: Iterable[Check], host: Host) -> Callable[[], Snapshot]:

@@ -73,6 +73,10 @@ CLUSTER = options(
     click.option("--etcd-cert", type=PATH, help="A client certificate that etcd accepts."),
     click.option("--etcd-key", type=PATH, help="Its key."),
     click.option(
+        "--prometheus", metavar="URL", help="Ask Prometheus too; https://USER:PASSWORD@HOST works."
+    ),
+    click.option("--prometheus-token-file", type=PATH, help="Holds a bearer token for it."),
+    click.option(
         "--kubelet-configz",
         type=click.Choice(["off", "proxy"]),
         default="off",
