@@ -68,14 +68,18 @@ def read() -> list[NeighborTable]:
 
 
 def parse(messages: Iterable[tuple[int, bytes]]) -> list[NeighborTable]:
-    """One table a family; the messages of single devices tell nothing of its limits."""
-    tables = []
+    """One table a family; the messages of single devices tell nothing of its limits.
+
+    Where a host has many devices the kernel needs several datagrams, and tells the table anew at
+    the head of each (neightbl_dump_info in net/core/neighbour.c).
+    """
+    tables = {}
     for kind, payload in messages:
         found = netlink.attributes(payload[4:]) if kind == _NEWNEIGHTBL else {}
         family = _FAMILIES.get(found.get(_NAME, b"").rstrip(b"\0").decode("ascii", "replace"))
         if family and _CONFIG in found:
-            tables.append(_table(family, found))
-    return tables
+            tables[family] = _table(family, found)
+    return list(tables.values())
 
 
 def _table(family: str, found: dict[int, bytes]) -> NeighborTable:

@@ -175,6 +175,22 @@ def test_what_does_not_count_is_told_from_what_does(family: str, pod: Namespace)
     assert int(pod.run(sys.executable, "-c", here)) == before + 35
 
 
+def test_many_devices_make_no_second_table(pod: Namespace) -> None:
+    """The kernel tells the table anew in each datagram of a long reply."""
+    for i in range(150):
+        pod.run("ip", "link", "add", f"v{i}", "type", "veth", "peer", "name", f"w{i}")
+    here = (
+        "from k8sdiag.readers import netlink; from k8sdiag.sources import neighbor_netlink as n; "
+        "print(sum(b'arp_cache' in p and len(netlink.attributes(p[4:]).get(5, b'')) > 0 "
+        "for _, p in netlink.dump(66, bytes(4))), [t.family for t in n.read()])"
+    )
+
+    told, tables = pod.run(sys.executable, "-c", here).split(" ", 1)
+
+    assert int(told) > 1
+    assert tables.strip() == "['ipv4', 'ipv6']"
+
+
 def test_files_and_netlink_tell_the_same() -> None:
     thresholds("ipv4")
     by_netlink = {t.family: t for t in neighbor_netlink.collect(Host(look_seconds=0)).tables}

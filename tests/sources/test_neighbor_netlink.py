@@ -33,6 +33,12 @@ def test_one_table_a_family_and_none_for_a_device() -> None:
     assert (six.family, six.entries, six.gc_thresh3) == ("ipv6", 3, 1024)
 
 
+def test_a_table_that_the_kernel_tells_twice_is_one() -> None:
+    messages = list(netlink.messages(RECORDED))
+
+    assert [t.family for t in source.parse([*messages, *messages])] == ["ipv4", "ipv6"]
+
+
 def test_a_kernel_that_counts_no_refusals_is_not_one_without() -> None:
     def shorten(payload: bytes) -> bytes:
         """As before Linux 4.3: statistics without their last counter."""
