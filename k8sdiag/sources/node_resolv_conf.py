@@ -1,0 +1,40 @@
+"""The resolv.conf that this host's kubelet hands on to pods; a workstation's is no node's."""
+
+from k8sdiag.facts.dns import NodeResolvConf
+from k8sdiag.kubeletdns import parse
+from k8sdiag.model import Unavailable
+from k8sdiag.readers.host import Host
+from k8sdiag.sources import kubelet_host
+
+# systemd-resolved's stub listens on the host's loopback, where no pod reaches it; this holds the
+# real servers (systemd-resolved.service(8)), and kubeadm sets resolvConf to it.
+STUB = ("127.0.0.53",)
+RESOLVED = "/run/systemd/resolve/resolv.conf"
+DEFAULT = "/etc/resolv.conf"
+
+
+def collect(host: Host) -> NodeResolvConf:
+    kubelet = kubelet_host.collect(host)
+    if kubelet.settings is None:
+        raise Unavailable(
+            "the search domains of the nodes are not known: no kubelet runs on this host; "
+            "run the audit on a node of the cluster"
+        )
+    path = kubelet.settings.resolv_conf
+    told = f"resolvConf by {kubelet.settings.sources.get('resolv_conf', '')}"
+    if path == "":
+        return NodeResolvConf(node=kubelet.node, path="", provenance=f"{told}: none")
+    text = host.read(path or DEFAULT)
+    if path is None:
+        told = "assumed, the kubelet's resolvConf is not known"
+        if parse(text)[0] == STUB:
+            path, text = RESOLVED, host.read(RESOLVED)
+    nameservers, searches, options = parse(text)
+    return NodeResolvConf(
+        node=kubelet.node,
+        path=path or DEFAULT,
+        nameservers=nameservers,
+        searches=searches,
+        options=options,
+        provenance=f"{path or DEFAULT} of node/{kubelet.node} ({told})",
+    )
