@@ -55,7 +55,7 @@ class _Workload(Struct, gc=False):
 
 def collect(reader: Kubernetes) -> Pods:
     if not reader.quick:
-        raise Unavailable("--quick looks at the workloads' templates instead")
+        raise Unavailable("with --quick the workloads' templates are read instead")
     table = Table()
     gaps = {"pods": UNSEEN}
     waiting: Counter[Workload] = Counter()
