@@ -1,0 +1,186 @@
+"""Search lists multiply the DNS queries of the cluster's pods.
+
+With `ndots:5` an external name walks the whole search list before it is asked as it is: eight
+queries where two would do. Each of them looks normal, and together they fill CoreDNS.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from k8sdiag.checks._dns_search_config import TLDS, mistakes
+from k8sdiag.checks._dns_search_remedy import for_all, for_one
+from k8sdiag.checks._dns_search_walk import EXTERNAL, Group, groups, said
+from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
+from k8sdiag.facts.nodes import Nodes
+from k8sdiag.facts.pods import Pods
+from k8sdiag.kubeletdns import EXPANDED, LEGACY, MOST_NAMESERVERS, SearchLimits
+from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
+
+_Positive = Annotated[float, Meta(gt=0)]
+# Node's file unknown: nothing of it is in what follows.
+UNKNOWN_NODE = NodeResolvConf(node="", path="unknown")
+
+
+class DnsSearch(Limits, frozen=True, kw_only=True):
+    # What two CoreDNS replicas (kubeadm's number, and EKS's at any size without an autoscaler)
+    # answer at 5,000 a second each, as a provider states for its managed ones.
+    coredns_queries_per_second: _Positive = 10000.0
+    # Assumed of every pod; the API does not tell. One that dials for each request does more.
+    external_lookups_per_second: _Positive = 1.0
+    # Workloads with a finding of their own: the largest, if they waste this part of all.
+    workloads: Annotated[int, Meta(ge=0)] = 10
+    worth_ratio: float = 0.01
+    # Search domains that a node's file may add where it is not known: GKE's are three.
+    unknown_domains: Annotated[int, Meta(ge=0)] = 3
+    # Top-level domains that a namespace must not be called; `dev` and `app` are left out, as
+    # names that too many clusters have.
+    top_level_domains: tuple[str, ...] = TLDS
+
+
+def check(
+    pods: Pods,
+    cluster: ClusterDNS | Missing,
+    node: NodeResolvConf | Missing,
+    nodes: Nodes | Missing,
+    limits: DnsSearch,
+) -> Iterator[Said]:
+    known = ClusterDNS(domain="cluster.local") if isinstance(cluster, Missing) else cluster
+    file = UNKNOWN_NODE if isinstance(node, Missing) else node
+    bounds = _search_limits(nodes)
+    found = groups(pods, known, file, nodes, bounds)
+    yield from _metrics(found)
+    yield from _usages(found, bounds, file)
+    yield from mistakes(found, limits.top_level_domains)
+    asking = [g for g in found if g.asks_cluster]
+    rate = limits.external_lookups_per_second
+    least = rate * sum(g.pods * g.wasted for g in asking)
+    # Each further domain costs a walk both its queries.
+    most = rate * sum(g.pods * (g.wasted + 2 * limits.unknown_domains) for g in asking if g.wasted)
+    if least >= limits.coredns_queries_per_second:
+        yield from _amplified(asking, known, file, bounds, limits)
+    if isinstance(node, Missing) and node.asked and most >= limits.coredns_queries_per_second:
+        yield Unseen(
+            subject="the nodes' own search domains",
+            reason=f"each adds two queries to every walk, which go upstream: {node.reason}",
+        )
+
+
+def _search_limits(nodes: Nodes | Missing) -> SearchLimits:
+    """Of the oldest kubelet: what it cuts is gone wherever the pod lands there."""
+    versions = () if isinstance(nodes, Missing) else nodes.nodes
+    old = any(n.kubelet and _minor(n.kubelet) < 26 for n in versions if n.os == "linux")
+    return LEGACY if old else EXPANDED
+
+
+def _minor(version: str) -> int:
+    minor = version.removeprefix("v").split(".")[1:2]
+    return int(minor[0]) if minor and minor[0].isdecimal() else 26
+
+
+def _amplified(
+    asking: list[Group],
+    cluster: ClusterDNS,
+    node: NodeResolvConf,
+    bounds: SearchLimits,
+    limits: DnsSearch,
+) -> Iterator[Finding]:
+    """The largest wasters each by itself, all others as one: 3,000 findings help nobody."""
+    wasting = sorted(
+        (g for g in asking if g.wasted), key=lambda g: (-g.pods * g.wasted, g.profile.workload)
+    )
+    total = sum(g.pods * g.wasted for g in wasting)
+    large = [g for g in wasting if g.pods * g.wasted >= limits.worth_ratio * total]
+    large = large[: limits.workloads]
+    for group in large:
+        yield Finding(
+            code="amplified",
+            severity=Severity.WARNING,
+            subject=group.profile.workload.subject,
+            message=f"its {_count(group.pods, 'pod')} send {said(group.queries)} queries to look "
+            f"up {EXTERNAL}, and {min(group.needed.values())} would do: "
+            f"ndots:{group.conf.ndots} walks {_count(len(group.conf.searches), 'search domain')} "
+            f"first{_upstream(node)}",
+            observed=float(min(group.queries.values())),
+            limit=float(min(group.needed.values())),
+            remedy=for_one(group, cluster, node, bounds),
+        )
+    rest = wasting[len(large) :]
+    if rest:
+        pods = sum(g.pods for g in rest)
+        average = sum(g.pods * min(g.queries.values()) for g in rest) / pods
+        yield Finding(
+            code="amplified",
+            severity=Severity.WARNING,
+            subject="cluster",
+            message=f"{_count(len(rest), 'more workload')} with {_count(pods, 'pod')} send "
+            f"{average:.3g} queries on average to look up {EXTERNAL}, the largest of them "
+            f"{rest[0].profile.workload.subject}; all walks together waste {total:,.0f} queries "
+            f"for one lookup in every pod, and two CoreDNS replicas answer about "
+            f"{limits.coredns_queries_per_second:,.0f} a second",
+            observed=average,
+            limit=2.0,
+            remedy=for_all(),
+        )
+
+
+def _upstream(node: NodeResolvConf) -> str:
+    if not node.searches:
+        return ""
+    return (
+        f"; those of the nodes ({', '.join(node.searches)}) leave the cluster: "
+        f"{2 * len(node.searches)} queries of each walk"
+    )
+
+
+def _metrics(found: list[Group]) -> Iterator[Metric]:
+    pods: dict[tuple[str, str], int] = {}
+    worst: dict[str, int] = {}
+    for group in found:
+        policy = group.profile.dns_policy
+        key = (policy, group.ndots_bucket)
+        pods[key] = pods.get(key, 0) + group.pods
+        worst[policy] = max(worst.get(policy, 0), *group.queries.values())
+    for (policy, ndots), count in sorted(pods.items()):
+        yield Metric(
+            name="dns_pods",
+            help="Pods by their dnsPolicy and the ndots of their resolv.conf.",
+            value=float(count),
+            labels={"dns_policy": policy, "ndots": ndots},
+        )
+    for policy, queries in sorted(worst.items()):
+        yield Metric(
+            name="dns_worst_case_queries_per_lookup",
+            help="Queries that a lookup of an external name costs at most, in any resolver.",
+            value=float(queries),
+            labels={"dns_policy": policy},
+        )
+
+
+def _usages(found: list[Group], bounds: SearchLimits, node: NodeResolvConf) -> Iterator[Usage]:
+    """The kubelet's limits, each by the workload that is closest."""
+    without = "" if node.node else ", without the nodes' own domains, which are not known"
+    # A node with three nameservers is full for good; only what a pod adds can overflow.
+    adding = [g for g in found if g.adds_servers]
+    for limit_id, unit, limit, among in (
+        ("dns-search-domains", "domains", bounds.domains, found),
+        ("dns-search-characters", "characters", bounds.characters, found),
+        ("dns-nameservers", "nameservers", MOST_NAMESERVERS, adding),
+    ):
+        worst = max(among, key=lambda g: (getattr(g, unit), g.pods), default=None)
+        if worst is None:
+            continue
+        yield Usage(
+            limit_id=limit_id,
+            subject=worst.profile.workload.subject,
+            used=float(getattr(worst, unit)),
+            limit=float(limit),
+            unit=unit,
+            driver="configuration",
+            source=f"resolv.conf by the kubelet's rules{without}; limits of the kubelet",
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
