@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from k8sdiag.model import Cost, Fact, Missing, Snapshot, Unavailable
 from k8sdiag.plugins import Source
@@ -70,8 +71,7 @@ def collect(
             missing[name] = [late]
     # Doors that talk to the cluster count what they ask; the host's costs it nothing.
     costs = (getattr(door, "cost", None) for door in doors.values())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    here = Cost(seconds=round(time.monotonic() - begin, 3), peak_rss_bytes=peak)
+    here = Cost(seconds=round(time.monotonic() - begin, 3), peak_rss_bytes=_peak_rss_bytes())
     return Snapshot(
         cluster=cluster,
         taken_at=datetime.now(UTC).replace(microsecond=0),
@@ -98,3 +98,13 @@ def _first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Miss
 def _one(why: list[Missing]) -> Missing:
     reasons = dict.fromkeys(m.reason for m in why)
     return Missing(reason="; ".join(reasons), asked=any(m.asked for m in why))
+
+
+def _peak_rss_bytes() -> int:
+    """The most memory this process has held; getrusage's figure would include its parent's."""
+    try:
+        status = Path("/proc/self/status").read_text().splitlines()
+        (line,) = (line for line in status if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, ValueError):  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

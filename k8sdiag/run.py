@@ -1,55 +1,28 @@
-"""What the commands share: choose checks, open doors, look, judge, write."""
+"""What the commands share: choose checks, look, judge, report."""
 
 import difflib
-import inspect
-import os
-import shutil
-import stat
-import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct
 
 from k8sdiag import config, plugins
 from k8sdiag import snapshot as snapshot_file
 from k8sdiag.collect import Door, collect
-from k8sdiag.config import ConfigError
-from k8sdiag.errors import FINDINGS, FINE, NOT_JUDGED
+from k8sdiag.doors import Target, opened
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, Missing, Report, Severity, Snapshot, Unavailable
+from k8sdiag.model import Check, Missing, Snapshot
+from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
-from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.host import Host
-from k8sdiag.readers.kubernetes import Kubernetes
-from k8sdiag.readers.prometheus import Prometheus
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
 HERE = Path(__file__).parent
-Writer = tuple[ModuleType, Path | None]  # an exporter and the file it goes to; None: stdout
 NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
-
-
-class Target(Struct, kw_only=True):
-    """Where to look: the options of the command line, as given."""
-
-    context: str | None = None
-    kubeconfig: Path | None = None
-    etcd_endpoints: str | None = None
-    etcd_cacert: Path | None = None
-    etcd_cert: Path | None = None
-    etcd_key: Path | None = None
-    prometheus: str | None = None
-    prometheus_token_file: Path | None = None
-    kubelet_configz: str = "off"
-    quick: bool = False
 
 
 def choose(chosen: Iterable[str], skip: Iterable[str], file: Path | None) -> dict[str, Check]:
@@ -75,7 +48,6 @@ def sources_of(checks: Iterable[Check], sources: Iterable[Source]) -> list[Sourc
 
 def of_this_host(checks: dict[str, Check]) -> dict[str, Check]:
     """The checks that this host alone can answer."""
-
     here = {source.fact for source in plugins.sources()[0] if source.door is Host}
     found = {}
     for check in checks.values():
@@ -90,52 +62,8 @@ def of_this_host(checks: dict[str, Check]) -> dict[str, Check]:
 def look(checks: Iterable[Check], target: Target) -> Snapshot:
     """Look at the cluster, at etcd and at this host."""
     sources = sources_of(checks, plugins.sources()[0])
-    with progress() as show:
-        doors, cluster = open_doors(target, show)
+    with progress() as show, opened(target, show) as (doors, cluster):
         return collect(sources, doors, cluster=cluster)
-
-
-def open_doors(
-    target: Target, show: Callable[[str, int, int | None], None]
-) -> tuple[dict[type, Door | Missing], str]:
-    """Every door of the target, or why it stays closed; and what the report calls the cluster.
-
-    Raises ConfigError where the user's own configuration is wrong.
-    """
-
-    host = Host()
-    doors: dict[type, Door | Missing] = {Host: host, Prometheus: _prometheus(target)}
-    cluster = f"this host alone ({host.name})"
-    try:
-        kubernetes = Kubernetes.open(target.kubeconfig, target.context)
-        kubernetes.quick = target.quick
-        kubernetes.configz = target.kubelet_configz == "proxy"
-        kubernetes.progress = show
-        doors[Kubernetes] = kubernetes
-        cluster = kubernetes.name
-    except Unavailable as error:
-        doors[Kubernetes] = Missing(reason=str(error))
-    if target.etcd_endpoints:
-        doors[Etcd] = Etcd.open(
-            target.etcd_endpoints,
-            cacert=target.etcd_cacert,
-            cert=target.etcd_cert,
-            key=target.etcd_key,
-        )
-    else:
-        doors[Etcd] = Missing(
-            reason="etcd was not asked: give --etcd-endpoints with --etcd-cacert, --etcd-cert and "
-            "--etcd-key (kubeadm keeps them in /etc/kubernetes/pki/etcd)"
-        )
-    return doors, cluster
-
-
-def _prometheus(target: Target) -> Prometheus | Missing:
-    if target.prometheus:
-        return Prometheus.open(target.prometheus, target.prometheus_token_file)
-    if target.prometheus_token_file:
-        raise ConfigError("--prometheus-token-file is for --prometheus URL: give both")
-    return Missing(reason="Prometheus was not asked: give --prometheus URL", asked=False)
 
 
 def look_at_host(checks: Iterable[Check], host: Host) -> Callable[[], Snapshot]:
@@ -174,73 +102,10 @@ def page(check: Check) -> str:
     return file.read_text() if file.is_file() else f"# {check.id}\n\n{check.doc}\n"
 
 
-def writers(outputs: Iterable[str]) -> list[Writer]:
-    """What -o asks for. Known before the cluster is read: a typing error costs no audit."""
-    formats = plugins.exporters()[0]
-    found: list[Writer] = []
-    for output in outputs or ("table",):
-        name, _, file = output.partition("=")
-        if name not in formats:
-            raise click.UsageError(f"unknown format {name!r}: there are {', '.join(formats)}")
-        path = Path(file) if file else None
-        if path and not path.parent.is_dir():
-            raise ConfigError(f"-o {output}: there is no folder {path.parent}")
-        found.append((formats[name], path))
-    if sum(path is None for _, path in found) > 1:
-        raise click.UsageError(
-            "two formats on standard output: give all but one a file, -o json=FILE"
-        )
-    return found
-
-
 def report(
     checks: Iterable[Check], snapshot: Snapshot, writers: Iterable[Writer], fail_on: str
 ) -> int:
     """Judge, write every format, and give the exit code."""
     judged = judge(checks, snapshot)
-    for exporter, path in writers:
-        text = render(exporter, judged, to_stdout=path is None)
-        if path is None:
-            click.echo(text, nl=not text.endswith("\n"))
-        else:
-            _write(path, text, getattr(exporter, "FILE_MODE", None))
+    write(judged, writers)
     return exit_code(judged, fail_on)
-
-
-def render(exporter: ModuleType, report: Report, *, to_stdout: bool) -> str:
-    """A terminal gets its width, if the format takes one; a pipe or a file never does."""
-    takes_width = "width" in inspect.signature(exporter.render).parameters
-    wide = {}
-    if to_stdout and takes_width and sys.stdout.isatty():
-        wide = {"width": shutil.get_terminal_size().columns}
-    text: str = exporter.render(report, **wide)
-    return text
-
-
-def exit_code(report: Report, fail_on: str) -> int:
-    """The promise of the command line: 1 wins over 3."""
-    found = [f.severity.rank for outcome in report.outcomes for f in outcome.findings]
-    if fail_on != "never" and found and max(found) >= Severity(fail_on).rank:
-        return FINDINGS
-    return FINE if all(outcome.whole for outcome in report.outcomes) else NOT_JUDGED
-
-
-def _write(path: Path, text: str, mode: int | None) -> None:
-    """Whole or not at all: a scraper may read at any moment."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_text(text)  # a pipe or /dev/stderr
-            return
-        umask = os.umask(0)
-        os.umask(umask)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w") as out:
-                out.write(text)
-            Path(name).chmod(0o666 & ~umask if mode is None else mode)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

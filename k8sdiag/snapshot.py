@@ -42,6 +42,14 @@ class _Header(Struct, rename="camel"):
     version: str = ""
 
 
+def must_be_writable(path: Path) -> None:
+    """Raises SnapshotError when a file can't be written there."""
+    if not path.parent.is_dir():
+        raise SnapshotError(f"{path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise SnapshotError(f"{path}: the folder {path.parent} is not writable")
+
+
 def save(snapshot: Snapshot, path: Path) -> None:
     """Write the file whole or not at all.
 

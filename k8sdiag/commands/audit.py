@@ -28,20 +28,21 @@ def audit(
 
     Without a kubeconfig this host alone is judged, and the report says what was not.
     """
-    from k8sdiag import run
+    from k8sdiag import output, run
+    from k8sdiag.doors import Target
 
     live = [name for name in cluster if given(name)]
     if (snapshot or demo) and (live or (snapshot and demo)):
         other = "--demo" if snapshot and demo else "--" + live[0].replace("_", "-")
         raise click.UsageError(f"a recording is judged as it is: drop {other}, or the recording")
-    writers = run.writers(outputs)
+    writers = output.writers(outputs)
     checks = run.choose(chosen, skip, config)
     if demo:
         facts = run.load_demo()
     elif snapshot:
         facts = run.load(snapshot)
     else:
-        facts = run.look(checks.values(), run.Target(**cluster))
+        facts = run.look(checks.values(), Target(**cluster))
     return run.report(checks.values(), facts, writers, fail_on)
 
 
@@ -59,10 +60,10 @@ def node(
     outputs: tuple[str, ...],
 ) -> int:
     """Judge this host alone: kernel, kubelet, container runtime."""
-    from k8sdiag import run
+    from k8sdiag import output, run
     from k8sdiag.readers.host import Host
 
-    writers = run.writers(outputs)
+    writers = output.writers(outputs)
     checks = run.of_this_host(run.choose(chosen, skip, config))
     facts = run.look_at_host(checks.values(), Host(procfs, rootfs))()
     return run.report(checks.values(), facts, writers, fail_on)
@@ -78,12 +79,14 @@ def snapshot(file: Path, **cluster: Any) -> int:
     the cluster's workloads, images and nodes, and only its owner can read it.
     """
     from k8sdiag import run
-    from k8sdiag.snapshot import save
+    from k8sdiag.doors import Target
+    from k8sdiag.snapshot import must_be_writable, save
 
-    facts = run.look(run.choose((), (), None).values(), run.Target(**cluster))
+    must_be_writable(file)  # before minutes of reading, not after
+    facts = run.look(run.choose((), (), None).values(), Target(**cluster))
     save(facts, file)
     size = file.stat().st_size
     click.echo(f"{file}: {len(facts.facts)} facts, {size:,} bytes", err=True)
-    for reason in dict.fromkeys(m.reason for m in facts.missing.values()):
+    for reason in dict.fromkeys(m.reason for m in facts.missing.values() if m.asked):
         click.echo(f"not seen: {reason}", err=True)
     return 0

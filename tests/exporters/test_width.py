@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 PRINT = """
-from k8sdiag import run
+from k8sdiag import output
 from k8sdiag.exporters import table
 from tests.exporters.reports import FOUR_FAILURES
-print(run.render(table, FOUR_FAILURES, to_stdout={}), end="")
+print(output.render(table, FOUR_FAILURES, to_stdout={}), end="")
 """
 COLUMNS = 60
 SENTENCE = "NOSPACE is raised: the API takes no write; 1.9 GiB of 2 GiB is used."
