@@ -19,6 +19,9 @@ __all__ = ["Incomplete", "Kubernetes", "NotFound"]
 
 T = TypeVar("T")
 
+METRICS = Permission(resource="/metrics", verb="get")
+METRICS_FRESH_SECONDS = 15.0  # several sources read the same page, which has megabytes
+
 
 class Kubernetes:
     """The door to one cluster's API server."""
@@ -32,6 +35,7 @@ class Kubernetes:
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
         near = login.in_cluster or _is_loopback(login.configuration.host)
         self._api = Api(login, gzip=not near)
+        self._metrics = (0.0, b"")  # when the page came, and the page
 
     @classmethod
     def open(cls, kubeconfig: Path | None = None, context: str | None = None) -> "Kubernetes":
@@ -79,6 +83,14 @@ class Kubernetes:
         """
         deadline = time.monotonic() + timeout_seconds
         return self._api.ask(target(path, params or {}), needs, deadline).body
+
+    def metrics(self) -> bytes:
+        """The API server's own /metrics, scraped once for all who want it. Raises as get()."""
+        came, page = self._metrics
+        if not page or time.monotonic() - came > METRICS_FRESH_SECONDS:
+            page = self.get("/metrics", METRICS, timeout_seconds=30.0)
+            self._metrics = (time.monotonic(), page)
+        return page
 
     def pages(
         self,

@@ -3,11 +3,10 @@
 import math
 
 from k8sdiag.facts.etcd import EtcdSeenByAPIServer
-from k8sdiag.model import Permission, Unavailable
+from k8sdiag.model import Unavailable
 from k8sdiag.readers.exposition import samples
-from k8sdiag.readers.kubernetes import Kubernetes
+from k8sdiag.readers.kubernetes import METRICS, Kubernetes
 
-METRICS = Permission(resource="/metrics", verb="get")
 PERMISSIONS = (METRICS,)
 
 # The same number under the name of each Kubernetes version: 1.28 on, 1.26 on, before.
@@ -21,7 +20,7 @@ LABELS = ("storage_cluster_id", "cluster", "endpoint")
 
 def collect(reader: Kubernetes) -> EtcdSeenByAPIServer:
     """Raises Unavailable when the API server tells no size, as one without etcd."""
-    sizes = read(reader.get("/metrics", METRICS, timeout_seconds=30.0))
+    sizes = read(reader.metrics())
     if not sizes:
         raise Unavailable("the API server's /metrics tells no size of etcd's database")
     return EtcdSeenByAPIServer(
