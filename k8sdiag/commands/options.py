@@ -63,15 +63,21 @@ OUTPUT = options(
         help="table (default), json, markdown or prometheus; may be given several times.",
     ),
 )
-CLUSTER = options(
+API = options(
     click.option("--context", metavar="NAME", help="The kubeconfig context to use."),
     click.option(
         "--kubeconfig", type=PATH, help="Default: $KUBECONFIG, ~/.kube/config, in-cluster."
     ),
+)
+ETCD = options(
     click.option("--etcd-endpoints", metavar="URL,...", help="Ask etcd itself, as etcdctl does."),
     click.option("--etcd-cacert", type=PATH, help="The CA of etcd's server certificates."),
     click.option("--etcd-cert", type=PATH, help="A client certificate that etcd accepts."),
     click.option("--etcd-key", type=PATH, help="Its key."),
+)
+CLUSTER = options(
+    API,
+    ETCD,
     click.option(
         "--prometheus", metavar="URL", help="Ask Prometheus too; https://USER:PASSWORD@HOST works."
     ),
