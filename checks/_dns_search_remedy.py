@@ -46,13 +46,14 @@ def for_one(
             f"that for all names at once, but its image is Alpine, whose musl then no longer "
             f"resolves {broken}"
         )
+    commands = _patch(workload, options)
     caution = f"; on musl (Alpine) {broken} would no longer resolve" if broken else ""
     return Remedy(
         summary=f"set ndots:{NDOTS}, which rolls out new pods: {now} queries become {then}"
         f"{caution}; which names its programs use is not in the API. Or {dot}, which needs no "
         "setting",
-        commands=_patch(workload, options),
-        manifest=_manifest(options),
+        commands=commands,
+        manifest="" if commands else _manifest(options),
     )
 
 

@@ -19,7 +19,7 @@ from k8sdiag.kubeletdns import EXPANDED, LEGACY, MOST_NAMESERVERS, SearchLimits
 from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
 
 _Positive = Annotated[float, Meta(gt=0)]
-# Node's file unknown: nothing of it is in what follows.
+# For a node whose file is not known: it adds nothing, which makes every count a lower bound.
 UNKNOWN_NODE = NodeResolvConf(node="", path="unknown")
 
 
@@ -101,7 +101,7 @@ def _amplified(
             message=f"its {_count(group.pods, 'pod')} send {said(group.queries)} queries to look "
             f"up {EXTERNAL}, and {min(group.needed.values())} would do: "
             f"ndots:{group.conf.ndots} walks {_count(len(group.conf.searches), 'search domain')} "
-            f"first{_upstream(node)}",
+            f"first{_upstream(group, node)}; {_assumed(limits)}",
             observed=float(min(group.queries.values())),
             limit=float(min(group.needed.values())),
             remedy=for_one(group, cluster, node, bounds),
@@ -116,21 +116,29 @@ def _amplified(
             subject="cluster",
             message=f"{_count(len(rest), 'more workload')} with {_count(pods, 'pod')} send "
             f"{average:.3g} queries on average to look up {EXTERNAL}, the largest of them "
-            f"{rest[0].profile.workload.subject}; all walks together waste {total:,.0f} queries "
-            f"for one lookup in every pod, and two CoreDNS replicas answer about "
-            f"{limits.coredns_queries_per_second:,.0f} a second",
+            f"{rest[0].profile.workload.subject}; all walks of the cluster together waste "
+            f"{total * limits.external_lookups_per_second:,.0f} queries a second; "
+            f"{_assumed(limits)}",
             observed=average,
             limit=2.0,
             remedy=for_all(),
         )
 
 
-def _upstream(node: NodeResolvConf) -> str:
-    if not node.searches:
+def _assumed(limits: DnsSearch) -> str:
+    return (
+        f"assumed: {limits.external_lookups_per_second:g} such lookups a second in each pod, and "
+        f"a CoreDNS that answers {limits.coredns_queries_per_second:,.0f} queries a second"
+    )
+
+
+def _upstream(group: Group, node: NodeResolvConf) -> str:
+    leaving = [domain for domain in node.searches if domain in group.conf.searches]
+    if not leaving:
         return ""
     return (
-        f"; those of the nodes ({', '.join(node.searches)}) leave the cluster: "
-        f"{2 * len(node.searches)} queries of each walk"
+        f"; those of the nodes ({', '.join(leaving)}) leave the cluster: "
+        f"{2 * len(leaving)} queries of each walk"
     )
 
 

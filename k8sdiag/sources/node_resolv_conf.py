@@ -17,8 +17,8 @@ def collect(host: Host) -> NodeResolvConf:
     kubelet = kubelet_host.collect(host)
     if kubelet.settings is None:
         raise Unavailable(
-            "the search domains of the nodes are not known: no kubelet runs on this host; "
-            "run the audit on a node of the cluster"
+            "no kubelet runs on this host, so its resolv.conf is no node's; run the audit on a "
+            "node of the cluster"
         )
     path = kubelet.settings.resolv_conf
     told = f"resolvConf by {kubelet.settings.sources.get('resolv_conf', '')}"
