@@ -4,7 +4,8 @@ Built at import from the table below instead of generated code, which works with
 protobuf major that generated it. Numbers and types as in etcd's api/etcdserverpb/rpc.proto; a
 field that is not listed is skipped on the wire, one that an older server does not send reads
 as zero. The sending halves of Status and MemberList are empty: their defaults (a local,
-non-linearizable read) are what is wanted, so no class stands for them.
+non-linearizable read) are what is wanted, so no class stands for them. Of a Range only what
+counts keys is here: no key or value can be asked for or read.
 """
 
 from typing import Any
@@ -49,6 +50,13 @@ _TABLE = {
         "isLearner": "5 bool",
     },
     "MemberListResponse": {"header": "1 ResponseHeader", "members": "2 *Member"},
+    "RangeRequest": {
+        "key": "1 bytes",
+        "range_end": "2 bytes",
+        "serializable": "7 bool",  # the member's own word: no quorum, no leader
+        "count_only": "9 bool",
+    },
+    "RangeResponse": {"header": "1 ResponseHeader", "count": "4 int64"},
 }
 
 
@@ -82,3 +90,5 @@ def _message(name: str) -> Any:
 _POOL = _build()
 StatusResponse = _message("StatusResponse")
 MemberListResponse = _message("MemberListResponse")
+RangeRequest = _message("RangeRequest")
+RangeResponse = _message("RangeResponse")
