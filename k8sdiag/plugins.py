@@ -32,6 +32,7 @@ class Source(Struct, frozen=True):
     fact: type[Fact]
     rank: int = 0  # of several sources of one fact, the lowest that can wins
     permissions: tuple[Permission, ...] = ()
+    per_scrape: bool = True  # False: too dear, or of no use, for an exporter's every scrape
 
 
 Broken = dict[str, str]  # module name -> why it can't be used
@@ -145,6 +146,7 @@ def read_source(module: ModuleType) -> Source:
         fact=fact,
         rank=getattr(module, "RANK", 0),
         permissions=getattr(module, "PERMISSIONS", ()),
+        per_scrape=getattr(module, "PER_SCRAPE", True),
     )
 
 

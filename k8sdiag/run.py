@@ -46,16 +46,19 @@ def sources_of(checks: Iterable[Check], sources: Iterable[Source]) -> list[Sourc
     return [source for source in sources if source.fact in facts]
 
 
-def of_this_host(checks: dict[str, Check]) -> dict[str, Check]:
-    """The checks that this host alone can answer."""
-    here = {source.fact for source in plugins.sources()[0] if source.door is Host}
+def of_this_host(checks: dict[str, Check], *, scraped: bool = False) -> dict[str, Check]:
+    """The checks that this host alone can answer; with `scraped` as often as it is scraped."""
+    sources = [s for s in plugins.sources()[0] if s.door is Host]
+    here = {s.fact for s in sources if s.per_scrape or not scraped}
     found = {}
     for check in checks.values():
         required = {f for name, f in check.needs.items() if name not in check.optional}
         if check.broken or (required <= here and here & set(check.needs.values())):
             found[check.id] = check
     if not found:
-        raise click.UsageError("none of the chosen checks can be judged on a host alone")
+        raise click.UsageError(
+            "none of the chosen checks can be judged on a host alone" + " at each scrape" * scraped
+        )
     return found
 
 

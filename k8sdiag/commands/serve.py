@@ -45,7 +45,7 @@ def serve_node(
     from k8sdiag.readers.host import Host
     from k8sdiag.serve import serve as serve_http
 
-    checks = run.of_this_host(run.choose(chosen, skip, config))
+    checks = run.of_this_host(run.choose(chosen, skip, config), scraped=True)
     # One look a scrape: Prometheus sees by itself whether a counter rises.
     host = Host(procfs, rootfs, look_seconds=0)
     serve_http(run.export_host(checks.values(), host), listen, telemetry_path)
