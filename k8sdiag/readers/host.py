@@ -7,12 +7,14 @@ that tree alone; the kernel's own interfaces may be asked only where it is `own_
 import errno
 import os
 import platform
+import re
 from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
 
 from k8sdiag.model import Unavailable
+from k8sdiag.readers import tree
 
 # The inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
@@ -84,9 +86,43 @@ class Host:
     @cached_property
     def contained(self) -> bool:
         """Whether / is that of a container on the host, and not the host's."""
-        return self.live and (
-            "KUBERNETES_SERVICE_HOST" in os.environ
-            or Path("/proc/self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE
+        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
+        return self.live and (in_pod or not _in_initial_pid_namespace())
+
+    @cached_property
+    def every_process(self) -> bool:
+        """Whether this /proc has the processes of the whole host."""
+        return self.procfs != Path("/proc") or _in_initial_pid_namespace()
+
+    @cached_property
+    def own_pid_max(self) -> bool:
+        """Whether kernel.pid_max is the host's.
+
+        Since Linux 6.14 it is that of the reader's PID namespace, wherever /proc is mounted.
+        """
+        if not self.own_kernel or _in_initial_pid_namespace():
+            return True
+        return [int(n) for n in re.findall(r"\d+", platform.release())[:2]] < [6, 14]
+
+    @cached_property
+    def own_network(self) -> bool:
+        """Whether /proc/net and /proc/sys/net, which are the reader's own, are the node's.
+
+        The kernel makes this file in the initial network namespace only (neigh_table_init).
+        """
+        return self.has("/proc/net/stat/arp_cache")
+
+    @property
+    def network(self) -> str:
+        """The folder of the node's own network namespace. Raises Unavailable in a pod's."""
+        # PID 1 of a mounted /proc lives in the host's namespace.
+        if self.has("/proc/1/net/stat/arp_cache"):
+            return "/proc/1/net"
+        if self.own_network:
+            return "/proc/net"
+        raise Unavailable(
+            f"{self.procfs} shows a pod's own network and not the node's: run with hostNetwork, or "
+            "mount the host's /proc and give --path.procfs"
         )
 
     @property
@@ -106,13 +142,28 @@ class Host:
                 raise Absent(f"{real} does not exist") from error
             raise Unavailable(f"{real}: {error.strerror}") from error
 
+    def number(self, path: str) -> int:
+        """What a sysctl says. Raises as read() does, and Unavailable if it is no number."""
+        text = self.read(path).strip()
+        try:
+            return int(text)
+        except ValueError:
+            raise Unavailable(f"{self.path(path)}: not a number: {text[:40]!r}") from None
+
+    def has(self, path: str) -> bool:
+        """Whether this file can be seen to be there."""
+        try:
+            return self.path(path).exists()
+        except OSError:
+            return False  # in a folder that is not for us
+
     def path(self, path: str) -> Path:
         """Where a path of the host lies here. Raises Unavailable when the tree has no such part."""
         if path.startswith("/proc/"):
             return self.procfs / path.removeprefix("/proc/")
         if self.rootfs is None:
             raise Unavailable(f"{path}: only {self.procfs} was given; add --path.rootfs")
-        return self.rootfs / path.removeprefix("/")
+        return tree.inside(self.rootfs, path)
 
     def files(self, folder: str, pattern: str) -> list[str]:
         """The files of a folder that match, as paths of the host, sorted; none if it is absent.
@@ -134,8 +185,7 @@ class Host:
         """
         import psutil
 
-        own = self.procfs == Path("/proc")
-        if own and (self.procfs / "self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
+        if not self.every_process:
             raise Unavailable(
                 "this container sees only its own processes: run it with hostPID, or on the node"
             )
@@ -157,3 +207,7 @@ class Host:
         finally:
             psutil.PROCFS_PATH = before
         return found
+
+
+def _in_initial_pid_namespace() -> bool:
+    return Path("/proc/self/ns/pid").stat().st_ino == _INITIAL_PID_NAMESPACE
