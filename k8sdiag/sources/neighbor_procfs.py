@@ -7,6 +7,7 @@ only; proc(5) and net/core/neighbour.c tell the format.
 from k8sdiag.facts.neighbor import NeighborTable, NeighborTables
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Absent, Host
+from k8sdiag.sources._stat import per_cpu
 
 RANK = 10  # after neighbor_netlink
 
@@ -41,7 +42,7 @@ def _in_use(host: Host, family: str) -> bool:
 
 
 def _table(host: Host, family: str) -> NeighborTable:
-    rows = parse_stat(_stat(host, _CACHES[family]))
+    rows = per_cpu(_stat(host, _CACHES[family]), _CACHES[family])
     thresholds = [_threshold(host, family, n) for n in (1, 2, 3)]
 
     def total(column: str) -> int | None:
@@ -68,23 +69,10 @@ def _stat(host: Host, cache: str) -> str:
         return host.read(f"/proc/net/stat/{cache}")
 
 
-def parse_stat(text: str) -> list[dict[str, int]]:
-    """One row a CPU, by column name: hexadecimal, and the columns differ between kernels."""
-    header, *lines = [line.split() for line in text.splitlines() if line.strip()] or [[]]
-    try:
-        rows = [dict(zip(header, (int(x, 16) for x in line), strict=True)) for line in lines]
-    except ValueError as error:
-        raise Unavailable(f"a neighbor stat file is not as the kernel writes it: {error}") from None
-    if not rows or "entries" not in rows[0]:
-        raise Unavailable("a neighbor stat file is not as the kernel writes it: no entries in it")
-    return rows
-
-
 def _threshold(host: Host, family: str, which: int) -> int | None:
     try:
-        text = host.read(f"/proc/sys/net/{family}/neigh/default/gc_thresh{which}")
-        return int(text)
-    except (Unavailable, ValueError):
+        return host.number(f"/proc/sys/net/{family}/neigh/default/gc_thresh{which}")
+    except Unavailable:
         return None  # the check says what it can't judge without it
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Host
-from k8sdiag.sources.neighbor_procfs import collect, parse_stat
+from k8sdiag.sources._stat import per_cpu
+from k8sdiag.sources.neighbor_procfs import collect
 
 RECORDED = Path(__file__).parents[1] / "testdata" / "neighbor"
 
@@ -34,7 +35,7 @@ def test_entries_are_read_once_and_counters_summed_over_the_cpus() -> None:
 def test_columns_go_by_name_and_counters_may_be_wider_than_eight_digits() -> None:
     text = "forced_gc_runs entries\n1ffffffff 0000000a\n00000001 0000000a\n"
 
-    assert parse_stat(text) == [
+    assert per_cpu(text, "arp_cache") == [
         {"forced_gc_runs": 0x1FFFFFFFF, "entries": 10},
         {"forced_gc_runs": 1, "entries": 10},
     ]
@@ -105,7 +106,7 @@ def test_a_damaged_file_costs_its_own_family(tree: Path) -> None:
 @pytest.mark.parametrize("text", ["", "entries\n", "entries\nxyz\n", "allocs\n00000001\n"])
 def test_a_damaged_file_is_never_an_empty_table(text: str) -> None:
     with pytest.raises(Unavailable, match="not as the kernel writes it"):
-        parse_stat(text)
+        per_cpu(text, "arp_cache")
 
 
 def test_a_tree_without_tables_says_what_to_do(tmp_path: Path) -> None:
