@@ -23,6 +23,8 @@ class Node(Struct, frozen=True, kw_only=True):
     runtime: str = ""  # "containerd://2.1.4"
     cpus: float = 0.0
     memory_bytes: int = 0
+    disk_bytes: int = 0  # of the kubelet's own file system, where images lie by default; 0: unknown
+    disk_pressure: bool = False
     max_pods: int = 0
     ready: bool = True
     schedulable: bool = True

@@ -23,6 +23,15 @@ class Container(Struct, frozen=True):
     init: bool = False
 
 
+class Served(Struct, frozen=True):
+    """What containers of one image name run: a tag that moved has several digests."""
+
+    image: str  # as pods ask for it
+    digest: str  # "sha256:..." as the container runtime reports it
+    repository: bool  # True: the registry's digest of the name; False: the runtime's own id
+    containers: int
+
+
 class Workload(Struct, frozen=True, order=True):
     """What an operator edits to change a pod: its outermost owner that its own fields tell."""
 
@@ -43,6 +52,8 @@ class Profile(Struct, frozen=True):
     dns_config: DNSConfig | None = None
     host_network: bool = False
     containers: tuple[Container, ...] = ()
+    image_volumes: tuple[Container, ...] = ()  # images that are mounted; pulled before all others
+    pull_secrets: bool = False  # whether it names any, or its service account does
     priority_class: str = ""
     phase: str = "Running"
 
@@ -54,6 +65,8 @@ class Pods(Fact, frozen=True, kw_only=True):
     nodes: tuple[str, ...]  # node names; "" is a pod that is not scheduled yet
     profile_column: bytes  # little-endian uint32 each; see columns()
     node_column: bytes
+    created_column: bytes = b""  # seconds since 1970; empty: not known of any; see created()
+    served: tuple[Served, ...] = ()  # of containers that were started, sidecars included
     placed: bool = True  # False: made from workload templates, which node runs what is not known
 
     def __len__(self) -> int:
@@ -64,6 +77,10 @@ class Pods(Fact, frozen=True, kw_only=True):
     ) -> "tuple[array[int], array[int]]":  # array can be subscripted from Python 3.12 on
         """(profile_of, node_of), one entry a pod."""
         return _unpack(self.profile_column), _unpack(self.node_column)
+
+    def created(self) -> "array[int]":
+        """When each pod was made, in seconds since 1970; 0 is unknown."""
+        return _unpack(self.created_column or bytes(len(self.profile_column)))
 
     def counts(self) -> dict[int, int]:
         """How many pods each profile has, by its position."""

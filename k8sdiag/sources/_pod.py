@@ -1,6 +1,7 @@
 """What is read of a pod, and nothing else: not its environment, annotations or managedFields."""
 
 import re
+from datetime import datetime
 from sys import intern
 
 from msgspec import Struct, field
@@ -20,14 +21,32 @@ class _DNSConfig(Struct, frozen=True, gc=False):
     options: tuple[_Option, ...] = ()
 
 
-class _Container(Struct, frozen=True, rename="camel", gc=False):
+class ContainerSpec(Struct, frozen=True, rename="camel", gc=False):
+    name: str = ""
     image: str = ""
     image_pull_policy: str = ""
 
 
+class _ImageVolume(Struct, frozen=True, rename="camel", gc=False):
+    reference: str = ""
+    pull_policy: str = ""
+
+
+class _Volume(Struct, frozen=True, gc=False):
+    image: _ImageVolume | None = None
+
+
+class _Secret(Struct, frozen=True, gc=False):
+    """A name in the pod; the Secret itself is never read."""
+
+    name: str = ""
+
+
 class PodSpec(Struct, frozen=True, rename="camel", gc=False):
-    containers: tuple[_Container, ...] = ()
-    init_containers: tuple[_Container, ...] = ()
+    containers: tuple[ContainerSpec, ...] = ()
+    init_containers: tuple[ContainerSpec, ...] = ()
+    volumes: tuple[_Volume, ...] = ()
+    image_pull_secrets: tuple[_Secret, ...] = ()
     node_name: str = ""
     dns_policy: str = "ClusterFirst"
     dns_config: _DNSConfig | None = None
@@ -53,13 +72,20 @@ class _Annotations(Struct, frozen=True, gc=False):
 class _Metadata(Struct, rename="camel", gc=False):
     name: str
     namespace: str = ""
+    creation_timestamp: datetime | None = None
     labels: _Labels = _Labels()
     annotations: _Annotations = _Annotations()
     owner_references: tuple[_Owner, ...] = ()
 
 
-class _Status(Struct, frozen=True, gc=False):
+class ContainerStatus(Struct, frozen=True, gc=False):
+    name: str
+    image_id: str = field(name="imageID", default="")
+
+
+class _Status(Struct, frozen=True, rename="camel", gc=False):
     phase: str = "Running"
+    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
 class Pod(Struct, gc=False):
@@ -79,9 +105,22 @@ def profile(owner: Workload, spec: PodSpec, phase: str) -> Profile:
             for containers, init in ((spec.init_containers, True), (spec.containers, False))
             for c in containers
         ),
+        image_volumes=tuple(
+            Container(image=v.image.reference, pull_policy=v.image.pull_policy)
+            for v in spec.volumes
+            if v.image
+        ),
+        pull_secrets=bool(spec.image_pull_secrets),
         priority_class=spec.priority_class_name,
         phase=intern(phase),
     )
+
+
+def digest_of(image_id: str) -> tuple[str, bool] | None:
+    """The digest, and whether it is the registry's: "docker-pullable://r.io/app@sha256:..."."""
+    name, _, digest = image_id.rpartition("@")
+    digest = digest.removeprefix("docker://")
+    return (digest, bool(name)) if digest.startswith("sha256:") else None
 
 
 def _dns_config(read: _DNSConfig | None) -> DNSConfig | None:

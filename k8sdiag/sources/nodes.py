@@ -52,6 +52,7 @@ class _Info(Struct, frozen=True, rename="camel", gc=False):
 class _Resources(Struct, frozen=True, gc=False):
     cpu: str = "0"
     memory: str = "0"
+    disk: str = field(name="ephemeral-storage", default="0")
     pods: str = "0"
 
 
@@ -125,6 +126,10 @@ def _node(item: _Node, images: dict[Image, int]) -> Node:
         runtime=info.container_runtime_version,
         cpus=quantity(status.capacity.cpu),
         memory_bytes=int(quantity(status.capacity.memory)),
+        disk_bytes=int(quantity(status.capacity.disk)),
+        disk_pressure=any(
+            c.type == "DiskPressure" and c.status == "True" for c in status.conditions
+        ),
         max_pods=int(quantity(status.allocatable.pods)),
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
         schedulable=not item.spec.unschedulable,

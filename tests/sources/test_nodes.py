@@ -44,6 +44,7 @@ def test_a_node_as_a_kubelet_registers_it(tmp_path: Path) -> None:
             runtime="containerd://2.3.7",
             cpus=2.0,
             memory_bytes=24684096 * 1024,
+            disk_bytes=264212084 * 1024,
             max_pods=110,
             ready=False,
             schedulable=True,
@@ -67,6 +68,15 @@ def test_a_node_that_nobody_has_reported_on(tmp_path: Path) -> None:
     bare = {"metadata": {"name": "new"}, "spec": {}, "status": {}}
 
     assert collect(tmp_path, listed(bare)).nodes == (Node(name="new", ready=False),)
+
+
+@pytest.mark.parametrize(
+    ("said", "pressure"), [("True", True), ("False", False), ("Unknown", False)]
+)
+def test_a_node_whose_disk_is_full_says_so(tmp_path: Path, said: str, pressure: bool) -> None:
+    found = node(status={"conditions": [{"type": "DiskPressure", "status": said}]})
+
+    assert collect(tmp_path, listed(found)).nodes[0].disk_pressure is pressure
 
 
 @pytest.mark.parametrize(

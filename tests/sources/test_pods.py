@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from k8sdiag.facts.pods import Container, DNSConfig, Pods, Profile, Workload
+from k8sdiag.facts.pods import Container, DNSConfig, Pods, Profile, Served, Workload
 from k8sdiag.model import Unavailable
 from k8sdiag.sources import pods
 from tests.scripted_api import Answer, listed, opened, refused
@@ -115,6 +115,11 @@ def test_what_is_kept_of_a_pod(tmp_path: Path) -> None:
         hostNetwork=True,
         priorityClassName="high",
         initContainers=[{"name": "init", "image": "init:1", "imagePullPolicy": "Always"}],
+        imagePullSecrets=[{"name": "hub"}],
+        volumes=[
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "model", "image": {"reference": "model:1", "pullPolicy": "IfNotPresent"}},
+        ],
     )
 
     assert only(collect(tmp_path, listed(found))) == Profile(
@@ -130,9 +135,52 @@ def test_what_is_kept_of_a_pod(tmp_path: Path) -> None:
             Container(image="init:1", pull_policy="Always", init=True),
             Container(image="web:1", pull_policy="IfNotPresent"),
         ),
+        image_volumes=(Container(image="model:1", pull_policy="IfNotPresent"),),
+        pull_secrets=True,
         priority_class="high",
         phase="Running",
     )
+
+
+ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+def running(name: str, *image_ids: str, **metadata: Any) -> dict[str, Any]:
+    """A pod with a container for each image id; "" is one that has not started."""
+    names = [f"c{i}" for i in range(len(image_ids))]
+    found = pod(name, "ReplicaSet/web-5d7", labels={"pod-template-hash": "5d7"})
+    found["metadata"] |= metadata
+    found["spec"]["containers"] = [{**CONTAINER, "name": n, "image": f"{n}:1"} for n in names]
+    statuses = [{"name": n, "imageID": i} for n, i in zip(names, image_ids, strict=True)]
+    found["status"]["containerStatuses"] = statuses[::-1]  # the kubelet sorts them its own way
+    return found
+
+
+def test_what_containers_run_is_counted_by_name_and_digest(tmp_path: Path) -> None:
+    fact = collect(
+        tmp_path,
+        listed(
+            running("a", f"r.io/c0@{ONE}", ONE),
+            running("b", f"docker-pullable://r.io/c0@{ONE}", ""),
+            running("c", f"mirror.example/c0@{TWO}", f"docker://{ONE}"),
+        ),
+    )
+
+    assert fact.served == (
+        Served("c0:1", ONE, repository=True, containers=2),
+        Served("c0:1", TWO, repository=True, containers=1),
+        Served("c1:1", ONE, repository=False, containers=2),
+    )
+    assert len(fact.profiles) == 1
+
+
+def test_when_pods_were_made(tmp_path: Path) -> None:
+    fact = collect(
+        tmp_path,
+        listed(running("a", "", creationTimestamp="2026-03-01T12:00:00Z"), running("b", "")),
+    )
+
+    assert list(fact.created()) == [1772366400, 0]
 
 
 def test_what_may_be_secret_is_not_kept(tmp_path: Path) -> None:
