@@ -43,6 +43,30 @@ class EtcdMembers(Fact, frozen=True, kw_only=True):
     etcdctl_flags: tuple[str, ...] = ()  # paths of the TLS files, as given: ("--cacert=...", ...)
 
 
+Buckets = tuple[tuple[float, float], ...]  # (upper bound in seconds, how many took at most it)
+
+
+class MemberPerformance(Struct, frozen=True, kw_only=True):
+    """What one member did in a window of time that ended with the look."""
+
+    name: str
+    endpoint: str
+    window_seconds: float
+    fsyncs: Buckets = ()  # of the write-ahead log; () is unknown
+    commits: Buckets = ()  # of the backend
+    leader_changes: float | None = None  # that it saw, in leader_seconds
+    leader_seconds: float = 0.0
+    snapshots: int | None = None  # streamed to clients since it started: backups, most likely
+    # Its clock is this much ahead of this machine's: between these two. None: not to be seen.
+    clock_ahead_seconds: tuple[float, float] | None = None
+
+
+class EtcdPerformance(Fact, frozen=True, kw_only=True):
+    """How fast the members were within a window, not since they started."""
+
+    members: tuple[MemberPerformance, ...]
+
+
 class EtcdSeenByAPIServer(Fact, frozen=True, kw_only=True):
     """The database size of each etcd that an API server uses, by its own /metrics.
 
@@ -50,4 +74,32 @@ class EtcdSeenByAPIServer(Fact, frozen=True, kw_only=True):
     """
 
     db_bytes: dict[str, int]  # by "etcd-0", or by endpoint before Kubernetes 1.28
-    server: str = ""  # the API server's version, "v1.36.3": managed ones name their provider
+    server: str = ""  # the API server's version, "v1.36.3"
+    provider: str = ""  # "EKS", "GKE", "AKS": whose limit holds; "": not known to be managed
+
+
+class EtcdPod(Struct, frozen=True, kw_only=True):
+    """How one member is started, by the spec of its pod. No other environment is kept."""
+
+    name: str
+    namespace: str
+    node: str
+    version: str = ""  # of its image's tag, "3.6.4"
+    quota_bytes: int | None = None  # NO_QUOTA: switched off; None: the spec does not tell
+    quota_source: str  # in words: "--quota-backend-bytes", or why the spec does not tell it
+    client_urls: tuple[str, ...] = ()  # as it advertises them
+    metrics_ports: tuple[int, ...] = ()  # where it serves /metrics without TLS
+    etcdctl_flags: tuple[str, ...] = ()  # paths on its node: ("--cacert=...", ...)
+
+
+class APIServerPod(Struct, frozen=True, kw_only=True):
+    name: str
+    node: str
+    events_apart: bool | None  # whether events go to another etcd; None: a file tells, not a flag
+
+
+class EtcdPods(Fact, frozen=True, kw_only=True):
+    """The pods of a control plane that the cluster itself runs; a managed one shows none."""
+
+    etcds: tuple[EtcdPod, ...]
+    api_servers: tuple[APIServerPod, ...] = ()

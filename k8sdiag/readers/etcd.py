@@ -23,7 +23,9 @@ class Etcd:
 
     def __init__(self, endpoints: tuple[str, ...], credentials: Credentials) -> None:
         self.endpoints = endpoints
-        self.flags = credentials.files.flags()  # of etcdctl, for the same access
+        user = (f"--user={credentials.user}",) if credentials.user else ()  # it asks for the rest
+        self.flags = credentials.files.flags() + user  # of etcdctl, for the same access
+        self.look_seconds = 10.0  # how far apart two looks at a counter are
         self._credentials = credentials
         self._cost = Cost()
         self._lock = threading.Lock()
@@ -36,10 +38,13 @@ class Etcd:
         cacert: Path | None = None,
         cert: Path | None = None,
         key: Path | None = None,
+        user: str = "",
+        password: str = "",
     ) -> "Etcd":
         """`endpoints` as etcdctl takes them: comma-separated, each a URL or HOST:PORT.
 
-        A bare HOST:PORT means https if a CA or a certificate is given. Nothing is asked yet.
+        A bare HOST:PORT means https if a CA or a certificate is given. Nothing is asked yet. The
+        user logs in only where etcd refuses to answer without: each login is a raft proposal.
         Raises ConfigError for an endpoint that is none and for files that can't be used.
         """
         if bool(cert) != bool(key):
@@ -53,7 +58,7 @@ class Etcd:
             raise ConfigError("--etcd-endpoints is empty: write https://HOST:2379")
         files = Files(*(path and path.absolute() for path in (cacert, cert, key)))
         try:
-            return cls(tuple(dict.fromkeys(urls)), Credentials(files))
+            return cls(tuple(dict.fromkeys(urls)), Credentials(files, user, password))
         except ssl.SSLError as error:
             raise ConfigError(
                 f"{' '.join(files.flags())}: not a CA, a certificate and its unencrypted key in "

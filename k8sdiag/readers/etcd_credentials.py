@@ -1,6 +1,7 @@
-"""The TLS files of an etcd client, for the standard library and for grpc."""
+"""What an etcd client shows: TLS files, for the standard library and for grpc, and a user."""
 
 import ssl
+import threading
 from pathlib import Path
 
 from msgspec import Struct
@@ -21,8 +22,12 @@ class Files(Struct, frozen=True):
 class Credentials:
     """The files, read once: for the standard library and for grpc. Raises OSError, SSLError."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, user: str = "", password: str = "") -> None:
         self.files = files
+        self.user, self.password = user, password
+        self.token = ""  # of the user's one login, good at every member
+        self.denied = ""  # why the login failed: not tried again, passwords cost etcd CPU
+        self.lock = threading.Lock()  # held while somebody logs in
         self.roots, self.cert, self.key = (
             path.read_bytes() if path else None for path in (files.cacert, files.cert, files.key)
         )

@@ -15,9 +15,12 @@ from k8sdiag.readers.etcd_credentials import Files
 _EXPIRED = 10
 _WRONG_NAME = (62, 64)  # host name, IP address
 
+# A user is missing, or has not the right; from 3.6 on a token that it does not know.
+REFUSED = ("PERMISSION_DENIED", "INVALID_ARGUMENT", "UNAUTHENTICATED")
+
 _ROLE = (
-    "etcd has users of its own: give a client certificate whose common name is one with the root "
-    "role (etcdctl user grant-role USER root)"
+    "etcd has users of its own: give --etcd-user, or a client certificate whose common name is "
+    "one, with the root role (etcdctl user grant-role USER root)"
 )
 
 
@@ -86,11 +89,20 @@ def _ended(error: Exception) -> bool:
 def calling(error: Any, method: str) -> str:
     """Why a gRPC call failed; `error` is a grpc.RpcError, which has no typed form."""
     code, details = error.code().name, " ".join(str(error.details()).split())
+    if code in REFUSED:
+        return f"{method} is refused ({details}): {_ROLE}"
     match code:
-        case "PERMISSION_DENIED" | "INVALID_ARGUMENT" | "UNAUTHENTICATED":
-            return f"{method} is refused ({details}): {_ROLE}"
         case "DEADLINE_EXCEEDED":
             return f"{method} did not answer in time"
         case "UNIMPLEMENTED":
             return f"{method} is unknown to it: no etcd with the v3 API answers there"
     return f"{method} fails ({code}: {details})"
+
+
+def logging_in(error: Any, user: str) -> str:
+    """Why --etcd-user got no token; `error` is a grpc.RpcError."""
+    if error.code().name in REFUSED:
+        return f"--etcd-user {user}: etcd does not know this user with this password"
+    if error.code().name == "DEADLINE_EXCEEDED":
+        return "a login needs a leader, and there was no answer in time; a certificate needs none"
+    return calling(error, "Authenticate")

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from k8sdiag.model import Unavailable
-from k8sdiag.readers import etcd_errors
+from k8sdiag.readers import etcd_errors, etcd_gateway
 from k8sdiag.readers.etcd_credentials import Credentials
 
 CONNECT_SECONDS = 2.0
@@ -37,6 +37,8 @@ class Member:
         self._deadline = time.monotonic() + MEMBER_SECONDS
         self._channel: Any = None
         self._suspicion = ""  # why the session may have ended; said if the next call fails too
+        self._url = url
+        self.date = ""  # the Date header of /metrics: its clock, in whole seconds
         try:
             self._socket = socket.create_connection((self._host, parts.port), CONNECT_SECONDS)
             self._address = self._socket.getpeername()[:2]
@@ -73,17 +75,30 @@ class Member:
             why = "no answer in time" if late else "not served on the client port"
             raise Unavailable(f"/metrics: {why}") from error
         self._count(len(body))
+        self.date = reply.headers.get("Date", "")
         if reply.status != http.client.OK:
             raise Unavailable(f"/metrics: HTTP status {reply.status}")
         return body
 
     def status(self) -> Any:
         """Its StatusResponse, from its own memory."""
-        return self._call("Maintenance/Status", "StatusResponse")
+        return self._or_by_gateway("Maintenance/Status", "StatusResponse", etcd_gateway.status)
 
     def members(self) -> Any:
         """Its MemberListResponse: the list as it knows it, without asking the others."""
-        return self._call("Cluster/MemberList", "MemberListResponse")
+        return self._or_by_gateway("Cluster/MemberList", "MemberListResponse", etcd_gateway.members)
+
+    def _or_by_gateway(self, method: str, response: str, gateway: etcd_gateway.Call) -> Any:
+        """Over gRPC, or as JSON where gRPC does not come through: a proxy, or no grpc here."""
+        try:
+            return self._call(method, response)
+        except _NoGRPCError as error:
+            try:
+                reply, size = gateway(self._url, self._credentials.context, self._left(1.5))
+            except Unavailable:
+                raise error from None  # the reason that a user can mend
+        self._count(size)
+        return reply
 
     def count(self, prefix: str) -> int:
         """How many keys begin so: it costs the member some 0.5 us each, under its index' lock.
@@ -110,14 +125,54 @@ class Member:
             request_serializer=None,  # they are bytes already
             response_deserializer=getattr(messages, response).FromString,
         )
-        try:
-            reply = call(request, timeout=self._left(STATUS_SECONDS))
-        except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE and self._suspicion:
-                raise Unavailable(self._suspicion) from error
-            raise Unavailable(etcd_errors.calling(error, method.rpartition("/")[2])) from error
+        reply = self._answer(call, request, method.rpartition("/")[2])
         self._count(reply.ByteSize())
         return reply
+
+    def _answer(self, call: Any, request: bytes, method: str) -> Any:
+        """The reply, after a login if etcd wants one."""
+        import grpc
+
+        token = self._credentials.token
+        # Not as call credentials: grpc refuses those without TLS.
+        metadata = (("token", token),) if token else ()
+        try:
+            return call(request, timeout=self._left(STATUS_SECONDS), metadata=metadata)
+        except grpc.RpcError as error:
+            code = error.code().name
+            if code in etcd_errors.REFUSED and self._credentials.user and not token:
+                self._log_in()
+                return self._answer(call, request, method)
+            why = etcd_errors.calling(error, method)
+            if code == "UNAVAILABLE":
+                raise _NoGRPCError(self._suspicion or why) from error
+            if code == "UNIMPLEMENTED":
+                raise _NoGRPCError(why) from error
+            raise Unavailable(why) from error
+
+    def _log_in(self) -> None:
+        """Once for all members: a token is every member's, and to get one costs a raft proposal."""
+        import grpc
+
+        from k8sdiag.readers.etcd_messages import AuthenticateRequest, AuthenticateResponse
+
+        who = self._credentials
+        with who.lock:
+            if who.denied:
+                raise Unavailable(who.denied)
+            if who.token:
+                return
+            call = self._channel.unary_unary(
+                "/etcdserverpb.Auth/Authenticate",
+                request_serializer=AuthenticateRequest.SerializeToString,
+                response_deserializer=AuthenticateResponse.FromString,
+            )
+            request = AuthenticateRequest(name=who.user, password=who.password)
+            try:
+                who.token = call(request, timeout=self._left(STATUS_SECONDS)).token
+            except grpc.RpcError as error:
+                who.denied = etcd_errors.logging_in(error, who.user)
+                raise Unavailable(who.denied) from error
 
     def _open(self, grpc: Any) -> Any:
         ip, port = self._address
@@ -135,6 +190,10 @@ class Member:
         return max(0.1, min(seconds, self._deadline - time.monotonic()))
 
 
+class _NoGRPCError(Unavailable):
+    """gRPC does not come through; JSON may."""
+
+
 def _grpc() -> tuple[Any, Any]:
     """grpc and the messages, imported only here: they cost 30 MB."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes to stderr by itself
@@ -143,5 +202,5 @@ def _grpc() -> tuple[Any, Any]:
 
         from k8sdiag.readers import etcd_messages
     except ImportError as error:
-        raise Unavailable(f"{error}: install grpcio and protobuf to ask etcd") from error
+        raise _NoGRPCError(f"{error}: install grpcio and protobuf to ask etcd") from error
     return grpc, etcd_messages

@@ -50,6 +50,8 @@ _TABLE = {
         "isLearner": "5 bool",
     },
     "MemberListResponse": {"header": "1 ResponseHeader", "members": "2 *Member"},
+    "AuthenticateRequest": {"name": "1 string", "password": "2 string"},
+    "AuthenticateResponse": {"header": "1 ResponseHeader", "token": "2 string"},
     "RangeRequest": {
         "key": "1 bytes",
         "range_end": "2 bytes",
@@ -92,3 +94,5 @@ StatusResponse = _message("StatusResponse")
 MemberListResponse = _message("MemberListResponse")
 RangeRequest = _message("RangeRequest")
 RangeResponse = _message("RangeResponse")
+AuthenticateRequest = _message("AuthenticateRequest")
+AuthenticateResponse = _message("AuthenticateResponse")
