@@ -42,7 +42,7 @@ def collect(
     def look(door: Door, wanted: dict[str, list[Source]]) -> None:
         for name, candidates in wanted.items():
             start = time.monotonic()
-            fact, why = _first(candidates, door)
+            fact, why = first(candidates, door)
             with lock:
                 if closed:
                     return
@@ -76,13 +76,14 @@ def collect(
         cluster=cluster,
         taken_at=datetime.now(UTC).replace(microsecond=0),
         facts=dict(sorted(facts.items())),
-        missing={n: _one(why) for n, why in sorted(missing.items()) if n not in facts},
+        missing={n: joined(why) for n, why in sorted(missing.items()) if n not in facts},
         seconds={n: round(s, 3) for n, s in sorted(seconds.items())},
         cost=sum((c for c in costs if isinstance(c, Cost)), start=here),
     )
 
 
-def _first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Missing]]:
+def first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Missing]]:
+    """What the first source that can sees; or why none can."""
     why = []
     for source in candidates:
         try:
@@ -95,7 +96,8 @@ def _first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Miss
     return None, why
 
 
-def _one(why: list[Missing]) -> Missing:
+def joined(why: list[Missing]) -> Missing:
+    """Several reasons for the same missing fact as one."""
     reasons = dict.fromkeys(m.reason for m in why)
     return Missing(reason="; ".join(reasons), asked=any(m.asked for m in why))
 

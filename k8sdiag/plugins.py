@@ -146,6 +146,7 @@ def read_source(module: ModuleType) -> Source:
         fact=fact,
         rank=getattr(module, "RANK", 0),
         permissions=getattr(module, "PERMISSIONS", ()),
+        keep_seconds=getattr(module, "KEEP_SECONDS", 0.0),
         per_scrape=getattr(module, "PER_SCRAPE", True),
     )
 

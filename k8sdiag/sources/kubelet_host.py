@@ -12,6 +12,9 @@ from k8sdiag.readers.host import Absent, Host, Process
 from k8sdiag.sources._kubelet import Layer, effective, flags
 
 
+KEEP_SECONDS = 60.0  # files that change when a node is set up anew
+
+
 class _Layout(Struct, frozen=True):
     """Where a distribution keeps its kubelet's configuration."""
 

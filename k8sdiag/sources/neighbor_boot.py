@@ -6,6 +6,8 @@ from k8sdiag.facts.neighbor import BootThresholds, BootValue
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Absent, Host
 
+KEEP_SECONDS = 60.0  # files that change when a node is set up anew
+
 # A file hides all of the same name in the later folders.
 _FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
 _KEYS = [f"net.{f}.neigh.default.gc_thresh{n}" for f in ("ipv4", "ipv6") for n in (1, 2, 3)]

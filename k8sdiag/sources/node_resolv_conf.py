@@ -6,6 +6,8 @@ from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Host
 from k8sdiag.sources import kubelet_host
 
+KEEP_SECONDS = 60.0  # files that change when a node is set up anew
+
 # systemd-resolved's stub listens on the host's loopback, where no pod reaches it; this holds the
 # real servers (systemd-resolved.service(8)), and kubeadm sets resolvConf to it.
 STUB = ("127.0.0.53",)
