@@ -41,7 +41,7 @@ demo-snapshot: $(BIN)/.dev control-plane
 	$(BIN)/python -m tests.real.record_demo k8sdiag/demo.json.gz
 
 bench: $(BIN)/.dev
-	$(BIN)/python bench/reads.py
+	$(BIN)/python -m bench.reads
 
 clean:
 	rm -rf .venv dist
