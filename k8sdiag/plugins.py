@@ -33,6 +33,7 @@ class Source(Struct, frozen=True):
     rank: int = 0  # of several sources of one fact, the lowest that can wins
     permissions: tuple[Permission, ...] = ()
     per_scrape: bool = True  # False: too dear, or of no use, for an exporter's every scrape
+    keep_seconds: float = 0.0  # an exporter looks again only after so long: files, not the kernel
 
 
 Broken = dict[str, str]  # module name -> why it can't be used
