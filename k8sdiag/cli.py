@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from k8sdiag.commands import about, audit, serve
+from k8sdiag.commands import about, audit, etcd, serve
 from k8sdiag.errors import one_line
 from k8sdiag.version import VERSION
 
@@ -38,6 +38,7 @@ for command in (
     about.checks,
     about.explain,
     about.rbac,
+    etcd.etcd,
     serve.serve,
 ):
     cli.add_command(command)
