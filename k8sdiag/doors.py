@@ -1,18 +1,24 @@
 """Open every door that the options name, and close it again."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import click
 from msgspec import Struct
 
 from k8sdiag.collect import Door
 from k8sdiag.model import ConfigError, Missing, Unavailable
 from k8sdiag.progress import Show
 from k8sdiag.readers.etcd import Etcd
+from k8sdiag.readers.etcd_local import belongs, open_local
 from k8sdiag.readers.host import Host
 from k8sdiag.readers.kubernetes import Kubernetes
 from k8sdiag.readers.prometheus import Prometheus
+
+PASSWORD = "K8SDIAG_ETCD_PASSWORD"  # noqa: S105 - the variable's name
 
 
 class Target(Struct, kw_only=True):
@@ -24,6 +30,7 @@ class Target(Struct, kw_only=True):
     etcd_cacert: Path | None = None
     etcd_cert: Path | None = None
     etcd_key: Path | None = None
+    etcd_user: str | None = None
     prometheus: str | None = None
     prometheus_token_file: Path | None = None
     kubelet_configz: str = "off"
@@ -38,10 +45,13 @@ def opened(target: Target, show: Show) -> Iterator[tuple[dict[type, Door | Missi
     """
     host = Host()
     kubernetes = _kubernetes(target, show)
+    etcd = _etcd(target, host, kubernetes)
+    if isinstance(kubernetes, Kubernetes):
+        kubernetes.forward_to_etcd = isinstance(etcd, Missing)
     doors: dict[type, Door | Missing] = {
         Host: host,
         Kubernetes: kubernetes,
-        Etcd: _etcd(target),
+        Etcd: etcd,
         Prometheus: _prometheus(target),
     }
     if isinstance(kubernetes, Missing):
@@ -62,18 +72,40 @@ def _kubernetes(target: Target, show: Show) -> Kubernetes | Missing:
     return kubernetes
 
 
-def _etcd(target: Target) -> Etcd | Missing:
-    if not target.etcd_endpoints:
-        return Missing(
-            reason="etcd was not asked: give --etcd-endpoints with --etcd-cacert, --etcd-cert and "
-            "--etcd-key (kubeadm keeps them in /etc/kubernetes/pki/etcd)"
-        )
+def _etcd(target: Target, host: Host, kubernetes: Kubernetes | Missing) -> Etcd | Missing:
+    user = target.etcd_user or ""
+    if ":" in user:
+        raise ConfigError(f"--etcd-user takes no password: give it in {PASSWORD}")
+    try:
+        if not target.etcd_endpoints:
+            found = open_local(host, user, _password(user))
+            if isinstance(kubernetes, Kubernetes) and not belongs(host, kubernetes):
+                return Missing(
+                    reason="etcd was not asked: this host has one, but is no node of this "
+                    "cluster; give --etcd-endpoints"
+                )
+            return found
+    except Unavailable as error:
+        return Missing(reason=str(error))
     return Etcd.open(
         target.etcd_endpoints,
         cacert=target.etcd_cacert,
         cert=target.etcd_cert,
         key=target.etcd_key,
+        user=user,
+        password=_password(user),
     )
+
+
+def _password(user: str) -> str:
+    """Of an etcd user: never an option, which every process on this host could read."""
+    if not user:
+        return ""
+    if told := os.environ.get(PASSWORD):
+        return told
+    if not sys.stdin.isatty():
+        raise ConfigError(f"--etcd-user {user}: give its password in {PASSWORD}")
+    return str(click.prompt(f"Password of etcd's user {user}", hide_input=True, err=True))
 
 
 def _prometheus(target: Target) -> Prometheus | Missing:

@@ -74,6 +74,11 @@ ETCD = options(
     click.option("--etcd-cacert", type=PATH, help="The CA of etcd's server certificates."),
     click.option("--etcd-cert", type=PATH, help="A client certificate that etcd accepts."),
     click.option("--etcd-key", type=PATH, help="Its key."),
+    click.option(
+        "--etcd-user",
+        metavar="NAME",
+        help="For an etcd with users; the password comes from K8SDIAG_ETCD_PASSWORD or is asked.",
+    ),
 )
 CLUSTER = options(
     API,

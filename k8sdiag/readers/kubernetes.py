@@ -31,6 +31,7 @@ class Kubernetes:
         self.server = ""  # the API server's version, "v1.36.3"; "" if it does not tell
         self.quick = False  # read workload templates instead of every pod
         self.configz = False  # ask kubelets for their settings: nodes/proxy reaches exec as well
+        self.forward_to_etcd = False  # nobody asks etcd itself: reach it through its pods
         self.progress: Progress = lambda *_: None  # called once a page
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
         near = login.in_cluster or _is_loopback(login.configuration.host)
