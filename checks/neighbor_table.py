@@ -8,12 +8,12 @@ counts every pod's neighbors; what a single network namespace shows says nothing
 from collections.abc import Iterator
 
 from k8sdiag import neighbors
+from k8sdiag.checks._this_host import subject_of, unseen_nodes
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable, NeighborTables
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.model import Finding, Limits, Metric, Missing, Severity, Unseen, Usage
 
 NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
-WATCH = "run `k8sdiag serve node` on every node and judge them with --prometheus"
 
 
 class NeighborTableLimits(Limits, frozen=True, kw_only=True):
@@ -35,19 +35,10 @@ class NeighborTableLimits(Limits, frozen=True, kw_only=True):
 def check(
     tables: NeighborTables, nodes: Nodes | Missing, limits: NeighborTableLimits
 ) -> Iterator[Finding | Usage | Metric | Unseen]:
-    subject = f"node/{tables.host}"
-    driver = "pods_per_node"
-    if isinstance(nodes, Nodes):
-        count = len(nodes.nodes)
-        if not any(neighbors.is_node(tables.host, n.name) for n in nodes.nodes):
-            subject = f"host/{tables.host}"
-            no_node = f"this host, {tables.host}, is none of them and tells nothing of theirs"
-            yield Unseen(subject=f"all {count} nodes", reason=f"{no_node}: {WATCH}")
-        elif count > 1:
-            driver = "nodes"
-            yield Unseen(subject=f"{count - 1} of {count} nodes", reason=WATCH)
-    elif nodes.asked:
-        yield Unseen(subject="the cluster's nodes", reason=nodes.reason)
+    yield from unseen_nodes(tables.host, nodes)
+    subject = subject_of(tables.host, nodes)
+    several = isinstance(nodes, Nodes) and len(nodes.nodes) > 1
+    driver = "nodes" if several else "pods_per_node"
     for table in tables.tables:
         yield from _metrics(table)
         yield from _verdict(subject, table, limits)

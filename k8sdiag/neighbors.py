@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from k8sdiag import sysctl
 from k8sdiag.model import Remedy
 
 # What Amazon Linux, Bottlerocket and AKS ship; such a table takes 8 MiB when it is full.
@@ -80,13 +81,7 @@ def raise_to(gc_thresh3: int) -> Remedy:
 
 
 def setting(values: dict[str, int], what: str) -> Remedy:
-    """Sysctls to set: now by command, for the next boot by file."""
-    lines = "".join(f"{key} = {value}\n" for key, value in values.items())
-    return Remedy(
-        summary=f"{what}: at once with sysctl -w, for the next boot in /etc/sysctl.d",
-        commands=tuple(f"sysctl -w {key}={value}" for key, value in values.items()),
-        manifest=f"# /etc/sysctl.d/90-neighbor-table.conf\n{lines}",
-    )
+    return sysctl.setting(values, what, "neighbor-table")
 
 
 def is_node(host: str, node: str) -> bool:

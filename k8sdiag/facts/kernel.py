@@ -14,7 +14,7 @@ class Conntrack(Fact, frozen=True, kw_only=True):
 
     host: str
     limit: int | None  # nf_conntrack_max; None: the kernel tracks no connections, nf_conntrack off
-    entries: int | None = None
+    entries: int | None = None  # None: as above
     drops: int | None = None  # packets dropped since boot, for this and for other reasons
     drops_delta: int | None = None  # of these between two looks; None: only one was taken
     look_seconds: float = 0.0  # how far apart the two looks were
@@ -64,14 +64,15 @@ class Inotify(Fact, frozen=True, kw_only=True):
 
 
 class Drops(Struct, frozen=True):
-    since_boot: int
-    delta: int | None = None  # between two looks; None: only one was taken
+    since_boot: int = 0
+    delta: int | None = None  # between two looks
+    unknown: str = ""  # why the delta is not known
 
 
 class PacketDrops(Fact, frozen=True, kw_only=True):
     """What the kernel has received and then thrown away."""
 
     host: str
-    listen: Drops | None  # connections that found a listening socket's queue full
-    softnet: Drops | None  # packets that found a CPU's input queue full; one counter per kernel
+    listen: Drops  # connections that found a listening socket's queue full
+    softnet: Drops  # packets that found a CPU's input queue full; one counter per kernel
     look_seconds: float = 0.0  # how far apart the two looks were

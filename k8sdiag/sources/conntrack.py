@@ -7,7 +7,6 @@ a pod reads the node's limit but its own count (net/netfilter/nf_conntrack_stand
 import time
 
 from k8sdiag.facts.kernel import Conntrack
-from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Absent, Host
 from k8sdiag.sources._stat import per_cpu
 
@@ -22,14 +21,7 @@ def collect(host: Host) -> Conntrack:
         if host.has("/proc/sys/net/core/somaxconn"):
             return Conntrack(host=host.name, limit=None, provenance="nf_conntrack is not loaded")
         raise
-    try:
-        return _of(host, host.network, limit)
-    except Unavailable as error:
-        gaps = {"connections that the node tracks": str(error)}
-        return Conntrack(host=host.name, limit=limit, gaps=gaps)
-
-
-def _of(host: Host, network: str, limit: int) -> Conntrack:
+    network = host.network
     try:
         entries, drops = _stat(host, network)
     except Absent:  # a kernel without CONFIG_NF_CONNTRACK_PROCFS, as Debian's

@@ -5,6 +5,7 @@ per kernel (net/core/net-procfs.c).
 """
 
 import time
+from collections.abc import Callable
 
 from k8sdiag.facts.kernel import Drops, PacketDrops
 from k8sdiag.model import Unavailable
@@ -14,44 +15,37 @@ PER_SCRAPE = False  # two looks; node_exporter has both counters for Prometheus 
 
 
 def collect(host: Host) -> PacketDrops:
-    gaps: dict[str, str] = {}
-    first = _look(host, gaps)
-    if all(count is None for count in first):
-        raise Unavailable("; ".join(gaps.values()))
-    again = None
-    if any(first) and host.own_kernel and host.look_seconds:
-        time.sleep(host.look_seconds)
-        again = _look(host, gaps)
-    listen, softnet = (
-        _drops(one, again[which] if again else None) for which, one in enumerate(first)
-    )
+    counters = (_overflows, _dropped)
+    first = [_look(read, host) for read in counters]
+    if all(isinstance(count, Unavailable) for count in first):
+        raise Unavailable("; ".join(str(count) for count in first))
+    again = first
+    seconds = host.look_seconds if host.own_kernel and any(first) else 0.0
+    if seconds:
+        time.sleep(seconds)
+        again = [_look(read, host) for read in counters]
+    listen, softnet = (_drops(*looks, seconds) for looks in zip(first, again, strict=True))
     return PacketDrops(
         host=host.name,
         listen=listen,
         softnet=softnet,
-        look_seconds=host.look_seconds if again else 0.0,
-        gaps=gaps,
+        look_seconds=seconds,
         provenance="TcpExt ListenOverflows of netstat, softnet_stat",
     )
 
 
-def _look(host: Host, gaps: dict[str, str]) -> tuple[int | None, int | None]:
-    """Listen overflows and dropped packets since boot."""
-    counts: list[int | None] = []
-    for what, read in (("full listen queues", _overflows), ("full CPU input queues", _dropped)):
-        try:
-            counts.append(read(host))
-        except Unavailable as error:
-            gaps[what] = str(error)
-            counts.append(None)
-    return counts[0], counts[1]
+def _look(read: Callable[[Host], int], host: Host) -> int | Unavailable:
+    try:
+        return read(host)
+    except Unavailable as error:
+        return error
 
 
-def _drops(first: int | None, again: int | None) -> Drops | None:
-    if first is None:
-        return None
-    if again is None:
-        return Drops(first, 0 if first == 0 else None)
+def _drops(first: int | Unavailable, again: int | Unavailable, seconds: float) -> Drops:
+    if isinstance(first, Unavailable) or isinstance(again, Unavailable):
+        return Drops(unknown=str(first if isinstance(first, Unavailable) else again))
+    if first and not seconds:
+        return Drops(first, unknown=f"{first:,} since boot; one look does not tell if they go on")
     return Drops(again, again - first)
 
 
