@@ -1,21 +1,29 @@
 """Report -> Prometheus metric families, for the one-shot format and for the served one alike."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.metrics_core import Metric as Family
 
 from k8sdiag import model
-from k8sdiag.model import Outcome, Report, Severity, Snapshot, Status
+from k8sdiag.model import Outcome, Report, Severity, Snapshot, Status, Usage
 
 PREFIX = "k8sdiag_"
 
 
-def families(report: Report, *, states: bool = True) -> Iterator[Family]:
+def families(
+    report: Report,
+    *,
+    states: bool = True,
+    most_usages: int | None = None,
+    most_series: int | None = None,
+) -> Iterator[Family]:
     """Every number of a report, each family once.
 
     Which `states` a check is in costs five series a check: one report on a cluster affords
     that, the exporter on each of 5,000 nodes does not and leaves them to the success series.
+    Of the subjects of one limit and of the series of one metric there are at most so many, and
+    how many were left out is a number too.
     """
     yield gauge(
         "build_info", "Which k8sdiag this is; always 1.", [({"version": report.version}, 1)]
@@ -29,8 +37,8 @@ def families(report: Report, *, states: bool = True) -> Iterator[Family]:
         [({}, report.taken_at.timestamp())],
     )
     yield from _of_checks(report.outcomes, states)
-    yield from _of_usages(report.outcomes)
-    yield from _of_metrics(report.outcomes)
+    yield from _of_usages(report.outcomes, most_usages)
+    yield from _of_metrics(report.outcomes, most_series)
 
 
 def gauge(name: str, help_: str, samples: Iterable[tuple[dict[str, str], float]]) -> Family:
@@ -71,33 +79,51 @@ def _of_checks(outcomes: Iterable[Outcome], states: bool) -> Iterator[Family]:
         )
 
 
-def _of_usages(outcomes: Iterable[Outcome]) -> Iterator[Family]:
-    usages = {
-        (u.limit_id, u.subject): u
-        for o in outcomes
-        for u in sorted(o.usages, key=lambda u: (u.limit_id, u.subject))
-    }
-    rows = [({"limit_id": i, "subject": s, "unit": u.unit}, u) for (i, s), u in usages.items()]
+def _of_usages(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Family]:
+    subjects: dict[str, dict[str, Usage]] = {}
+    for usage in (u for o in outcomes for u in o.usages):
+        subjects.setdefault(usage.limit_id, {})[usage.subject] = usage
+    rows = []
+    for limit_id, found in sorted(subjects.items()):
+        nearest = sorted(found.values(), key=lambda u: (-u.ratio, u.subject))[:most]
+        labels = {"limit_id": limit_id}
+        rows += [({**labels, "subject": u.subject, "unit": u.unit}, u) for u in nearest]
     if rows:
         help_ = "How much of a limit is used, in the unit of the label."
         yield gauge("usage", help_, [(labels, u.used) for labels, u in rows])
         help_ = "The limit itself, in the unit of the label."
         yield gauge("usage_limit", help_, [(labels, u.limit) for labels, u in rows])
+    if most is not None:
+        yield gauge(
+            "usages_left_out",
+            f"How many subjects of the limit are not shown: all but the {most} nearest to it.",
+            [({"limit_id": i}, max(0, len(f) - most)) for i, f in sorted(subjects.items())],
+        )
 
 
-def _of_metrics(outcomes: Iterable[Outcome]) -> Iterator[Family]:
+def _of_metrics(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Family]:
     """One family a name, whichever checks gave it; of the same series twice, the first."""
     found: dict[str, Family] = {}
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    left_out: dict[str, int] = {}
     for metric in (m for o in sorted(outcomes, key=lambda o: o.check) for m in o.metrics):
         series = (metric.name, frozenset(metric.labels.items()))
         if series in seen:
             continue
         seen.add(series)
         family = found.setdefault(metric.name, _family(metric))
+        if most is not None and len(family.samples) >= most:
+            left_out[metric.name] = left_out.get(metric.name, 0) + 1
+            continue
         suffix = "_total" if family.type == "counter" else ""
         family.add_sample(family.name + suffix, metric.labels, metric.value)
     yield from found.values()
+    if most is not None:
+        yield gauge(
+            "series_left_out",
+            f"How many series of the metric are not shown: all but {most}.",
+            [({"metric": PREFIX + name}, count) for name, count in sorted(left_out.items())],
+        )
 
 
 def _family(metric: model.Metric) -> Family:
@@ -106,7 +132,7 @@ def _family(metric: model.Metric) -> Family:
     return Family(PREFIX + name, metric.help, metric.kind)
 
 
-def looks(snapshot: Snapshot) -> Iterator[Family]:
+def looks(snapshot: Snapshot, ages: Mapping[str, float]) -> Iterator[Family]:
     """How the looking itself went, a collector for each fact that was asked for."""
     asked = {name for name, missing in snapshot.missing.items() if missing.asked}
     labels = {n: {"collector": _snake(n)} for n in sorted(asked | snapshot.facts.keys())}
@@ -120,6 +146,12 @@ def looks(snapshot: Snapshot) -> Iterator[Family]:
         "scrape_collector_success",
         "Whether the collector saw all it looks for.",
         [(label, name in seen) for name, label in labels.items()],
+    )
+    yield gauge(
+        "scrape_collector_age_seconds",
+        "How old what it saw is: files of kubelet and runtime are read once a minute at most, "
+        "and what is derived from them is as old; the kernel is asked at each scrape.",
+        [(label, ages[name]) for name, label in labels.items() if name in ages],
     )
 
 

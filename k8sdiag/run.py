@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,14 +11,11 @@ from k8sdiag import snapshot as snapshot_file
 from k8sdiag.collect import Door, collect
 from k8sdiag.doors import Target, opened
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, Missing, Snapshot
+from k8sdiag.model import Check, Fact, Missing, Snapshot
 from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
 from k8sdiag.readers.host import Host
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric as Family
 
 HERE = Path(__file__).parent
 NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
@@ -49,16 +45,31 @@ def sources_of(checks: Iterable[Check], sources: Iterable[Source]) -> list[Sourc
 def of_this_host(checks: dict[str, Check], *, scraped: bool = False) -> dict[str, Check]:
     """The checks that this host alone can answer; with `scraped` as often as it is scraped."""
     sources = [s for s in plugins.sources()[0] if s.door is Host]
-    here = {s.fact for s in sources if s.per_scrape or not scraped}
-    found = {}
-    for check in checks.values():
-        required = {f for name, f in check.needs.items() if name not in check.optional}
-        if check.broken or (required <= here and here & set(check.needs.values())):
-            found[check.id] = check
+    found = _answered(checks, {s.fact for s in sources if s.per_scrape or not scraped})
     if not found:
         raise click.UsageError(
             "none of the chosen checks can be judged on a host alone" + " at each scrape" * scraped
         )
+    return found
+
+
+def of_the_cluster(checks: dict[str, Check]) -> dict[str, Check]:
+    """The checks that can be answered without a look at this host."""
+    found = _answered(checks, {s.fact for s in plugins.sources()[0] if s.door is not Host})
+    if not found:
+        raise click.UsageError(
+            "the chosen checks are about single hosts: run `k8sdiag serve node` on each"
+        )
+    return found
+
+
+def _answered(checks: dict[str, Check], facts: set[type[Fact]]) -> dict[str, Check]:
+    """The checks for which these facts are enough; and what does not load, to say so."""
+    found = {}
+    for check in checks.values():
+        required = {f for name, f in check.needs.items() if name not in check.optional}
+        if check.broken or (required <= facts and facts & set(check.needs.values())):
+            found[check.id] = check
     return found
 
 
@@ -74,21 +85,6 @@ def look_at_host(checks: Iterable[Check], host: Host) -> Callable[[], Snapshot]:
     sources = sources_of(checks, plugins.sources()[0])
     doors: dict[type, Door | Missing] = {s.door: NOT_ASKED for s in sources}
     return lambda: collect(sources, doors | {Host: host}, cluster=host.name)
-
-
-def export_host(checks: Iterable[Check], host: Host) -> "Callable[[], Iterable[Family]]":
-    """A function that looks at the host and judges it: what the node exporter runs per scrape."""
-    from k8sdiag.families import families, looks
-
-    checks = list(checks)
-    look = look_at_host(checks, host)
-
-    def scrape() -> "Iterable[Family]":
-        snapshot = look()
-        yield from families(judge(checks, snapshot), states=False)
-        yield from looks(snapshot)
-
-    return scrape
 
 
 def load(path: Path) -> Snapshot:

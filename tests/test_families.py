@@ -5,7 +5,17 @@ from datetime import UTC, datetime
 from prometheus_client.metrics_core import Metric as Family
 
 from k8sdiag.families import families, looks
-from k8sdiag.model import Finding, Metric, Missing, Outcome, Report, Severity, Snapshot, Status
+from k8sdiag.model import (
+    Finding,
+    Metric,
+    Missing,
+    Outcome,
+    Report,
+    Severity,
+    Snapshot,
+    Status,
+    Usage,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -14,9 +24,12 @@ def outcome(check: str, *metrics: Metric, status: Status = Status.OK) -> Outcome
     return Outcome(check=check, title=check, status=status, metrics=metrics)
 
 
+def report(*outcomes: Outcome, lab: str = "") -> Report:
+    return Report(cluster="c", taken_at=NOW, version="1", outcomes=outcomes, lab=lab)
+
+
 def of(*outcomes: Outcome, states: bool = True, lab: str = "") -> dict[str, Family]:
-    report = Report(cluster="c", taken_at=NOW, version="1", outcomes=outcomes, lab=lab)
-    found = list(families(report, states=states))
+    found = list(families(report(*outcomes, lab=lab), states=states))
     assert len({f.name for f in found}) == len(found)
     return {f.name: f for f in found}
 
@@ -90,9 +103,72 @@ def test_a_collector_that_was_not_asked_has_no_series() -> None:
         seconds={"KubeletSettings": 0.25},
     )
 
-    duration, success = looks(snapshot)
+    duration, success, _ages = looks(snapshot, {})
 
     assert [(s.labels["collector"], s.value) for s in duration.samples] == [
         ("kubelet_settings", 0.25)
     ]
     assert [s.value for s in success.samples] == [0]
+
+
+def usages(count: int) -> Outcome:
+    found = tuple(
+        Usage(
+            limit_id="pods-per-node",
+            subject=f"node/n{i}",
+            used=float(i),
+            limit=float(count),
+            unit="pods",
+            driver="pods",
+        )
+        for i in range(count)
+    )
+    return Outcome(check="a", title="a", status=Status.OK, usages=found)
+
+
+def test_of_many_subjects_the_nearest_to_the_limit_are_shown_and_the_others_counted() -> None:
+    found = {f.name: f for f in families(report(usages(5_000)), most_usages=3)}
+
+    assert [s.labels["subject"] for s in found["k8sdiag_usage"].samples] == [
+        "node/n4999",
+        "node/n4998",
+        "node/n4997",
+    ]
+    assert rows(found["k8sdiag_usages_left_out"]) == [
+        ("k8sdiag_usages_left_out", {"limit_id": "pods-per-node"}, 4997)
+    ]
+
+
+def test_without_a_bound_nothing_is_left_out() -> None:
+    found = {f.name: f for f in families(report(usages(50)))}
+
+    assert len(found["k8sdiag_usage"].samples) == 50
+    assert not [name for name in found if name.endswith("left_out")]
+
+
+def test_five_thousand_nodes_stay_below_ten_thousand_series() -> None:
+    """More checks, limits and metrics than there are, each with a number for every node."""
+    nodes = [f"node/n{i}" for i in range(5_000)]
+
+    def everything(check: int) -> Outcome:
+        said: list[Usage] = []
+        metrics: list[Metric] = []
+        for node in nodes:
+            limit, name = f"limit-{check}", f"metric_{check}"
+            labels = {"node": node}
+            said.append(
+                Usage(limit_id=limit, subject=node, used=1, limit=2, unit="x", driver="nodes")
+            )
+            metrics.append(Metric(name=name, help="A number.", value=1, labels=labels))
+        return Outcome(
+            check=f"check-{check}",
+            title="t",
+            status=Status.OK,
+            usages=tuple(said),
+            metrics=tuple(metrics),
+        )
+
+    outcomes = [everything(check) for check in range(40)]
+    found = families(report(*outcomes), most_usages=20, most_series=100)
+
+    assert 5_000 < sum(len(f.samples) for f in found) < 10_000

@@ -16,18 +16,19 @@ import pytest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
-from k8sdiag import plugins, run
+from k8sdiag import plugins
+from k8sdiag import scrape as scraping
 from k8sdiag.config import ConfigError
 from k8sdiag.families import gauge
 from k8sdiag.readers.host import Host
-from k8sdiag.serve import Scrape, Server
+from k8sdiag.web.server import Exporter, Scrape, Server
 
 RECORDED = Path(__file__).parent / "testdata" / "neighbor"
 Reply = tuple[int, dict[str, str], bytes]
 Ask = Callable[..., Reply]
 
 
-def scrape() -> Iterable[Family]:
+def scrape(_seconds: float) -> Iterable[Family]:
     yield gauge("up", "Always 1.", [({}, 1)])
 
 
@@ -36,7 +37,7 @@ def start() -> Iterator[Callable[[Scrape], Server]]:
     servers = []
 
     def begin(scrape: Scrape) -> Server:
-        server = Server("127.0.0.1:0", scrape, "/metrics")
+        server = Server("127.0.0.1:0", Exporter(scrape))
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return server
@@ -82,7 +83,7 @@ def test_what_lies_where(
 
 
 def test_the_probes_cost_no_scrape(start: Callable[[Scrape], Server]) -> None:
-    def broken() -> Iterable[Family]:
+    def broken(_seconds: float) -> Iterable[Family]:
         raise AssertionError("a probe must not look at the host")
 
     server = start(broken)
@@ -125,7 +126,7 @@ def test_scrapes_side_by_side_do_not_mix(start: Callable[[Scrape], Server]) -> N
     numbers = itertools.count(1)
     together = threading.Barrier(10, timeout=10)
 
-    def numbered() -> Iterable[Family]:
+    def numbered(_seconds: float) -> Iterable[Family]:
         number = next(numbers)
         yield gauge("first", "The number of the scrape.", [({}, number)])
         together.wait()
@@ -141,7 +142,7 @@ def test_scrapes_side_by_side_do_not_mix(start: Callable[[Scrape], Server]) -> N
 
 
 def test_a_bug_in_a_scrape_is_an_error_and_not_the_end(start: Callable[[Scrape], Server]) -> None:
-    def broken() -> Iterable[Family]:
+    def broken(_seconds: float) -> Iterable[Family]:
         yield gauge("up", "Always 1.", [({}, 1)])
         raise ValueError("secret")
 
@@ -166,18 +167,18 @@ def test_too_many_at_once_are_told_so(start: Callable[[Scrape], Server]) -> None
 @pytest.mark.parametrize("address", ["", "9100", "localhost", ":x", ":65536", "::1"])
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ConfigError, match=r"listen-address .*(give \[HOST\]:PORT|cannot listen)"):
-        Server(address, scrape, "/metrics")
+        Server(address, Exporter(scrape))
 
 
 def test_an_address_in_use_is_said(start: Callable[[Scrape], Server]) -> None:
     port = start(scrape).server_port
 
     with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen there"):
-        Server(f"127.0.0.1:{port}", scrape, "/metrics")
+        Server(f"127.0.0.1:{port}", Exporter(scrape))
 
 
 def test_without_a_host_it_listens_on_all_addresses() -> None:
-    server = Server(":0", scrape, "/metrics")
+    server = Server(":0", Exporter(scrape))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         assert ask(server, "/-/ready")[0] == 200  # by IPv4
@@ -196,11 +197,11 @@ def series(families: Iterable[Family]) -> dict[tuple[str, str], float]:
 
 def node_exporter(procfs: Path) -> Scrape:
     checks = {i: c for i, c in plugins.checks().items() if i == "neighbor-table"}
-    return run.export_host(checks.values(), Host(procfs=procfs, look_seconds=0))
+    return scraping.node(checks.values(), Host(procfs=procfs, look_seconds=0))
 
 
 def test_the_node_exporter_tells_of_the_table() -> None:
-    found = series(node_exporter(RECORDED / "near" / "proc")())
+    found = series(node_exporter(RECORDED / "near" / "proc")(5))
 
     assert found["k8sdiag_neighbor_entries", "ipv4"] == 961
     assert found["k8sdiag_neighbor_table_fulls_total", "ipv4"] == 1927
@@ -210,7 +211,7 @@ def test_the_node_exporter_tells_of_the_table() -> None:
 
 
 def test_what_the_exporter_cannot_see_is_no_zero(tmp_path: Path) -> None:
-    found = series(node_exporter(tmp_path)())
+    found = series(node_exporter(tmp_path)(5))
 
     assert not [name for name, _ in found if "neighbor" in name]
     assert found["k8sdiag_check_success", "neighbor-table"] == 0

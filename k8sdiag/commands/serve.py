@@ -1,10 +1,54 @@
 """serve: findings and metrics over HTTP, for Prometheus."""
 
+import re
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from k8sdiag.commands.options import CHOICE, TREE
+from k8sdiag.commands.options import CHOICE, CLUSTER, PATH, TREE, options
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    parts = re.findall(r"(\d+)([smh])", value)
+    if not parts or "".join(n + unit for n, unit in parts) != value:
+        raise click.BadParameter(f"{value!r}: give a duration such as 5m or 90s")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds:
+        raise click.BadParameter("it can't be nothing")
+    return seconds
+
+
+def _web(port: int) -> Callable[[Any], Any]:
+    """The options of every exporter, named as those of Prometheus' own are."""
+    return options(
+        click.option(
+            "--web.listen-address",
+            "listen",
+            metavar="[HOST]:PORT",
+            multiple=True,
+            default=[f":{port}"],  # the exporters' usual 9100 to 9999 are all given away
+            show_default=True,
+            help="May be given several times.",
+        ),
+        click.option(
+            "--web.telemetry-path",
+            "telemetry_path",
+            default="/metrics",
+            show_default=True,
+            help="Where the metrics are.",
+        ),
+        click.option(
+            "--web.config.file",
+            "web_config",
+            type=PATH,
+            help="TLS, client certificates, passwords; read again when it changes.",
+        ),
+    )
 
 
 @click.group()
@@ -13,40 +57,73 @@ def serve() -> None:
 
 
 @serve.command("node")
-@click.option(
-    "--web.listen-address",
-    "listen",
-    metavar="[HOST]:PORT",
-    multiple=True,
-    default=[":10057"],  # the exporters' usual 9100 to 9999 are all given away
-    show_default=True,
-    help="May be given several times.",
-)
-@click.option(
-    "--web.telemetry-path",
-    "telemetry_path",
-    default="/metrics",
-    show_default=True,
-    help="Where the metrics are.",
-)
+@_web(10057)
 @TREE
 @CHOICE
 def serve_node(
     listen: tuple[str, ...],
     telemetry_path: str,
+    web_config: Path | None,
     procfs: Path | None,
     rootfs: Path | None,
     chosen: tuple[str, ...],
     skip: tuple[str, ...],
     config: Path | None,
 ) -> int:
-    """Export this host's numbers and findings, read anew at each scrape."""
-    from k8sdiag import run
+    """Export this host's numbers and findings.
+
+    The kernel is asked at each scrape; files of the kubelet are read once a minute at most.
+    """
+    from k8sdiag import run, scrape
     from k8sdiag.readers.host import Host
-    from k8sdiag.serve import serve as serve_http
+    from k8sdiag.web.server import exporter, serve
 
     checks = run.of_this_host(run.choose(chosen, skip, config), scraped=True)
     # One look a scrape: Prometheus sees by itself whether a counter rises.
     host = Host(procfs, rootfs, look_seconds=0)
-    serve_http(run.export_host(checks.values(), host), listen, telemetry_path)
+    served = exporter(scrape.node(checks.values(), host), telemetry_path, web_config)
+    serve(served, listen, threading.Event())
+    return 0
+
+
+@serve.command("cluster")
+@_web(10058)
+@click.option(
+    "--interval",
+    metavar="DURATION",
+    default="5m",
+    show_default=True,
+    callback=_seconds,
+    help="The pause after each look at the cluster.",
+)
+@CLUSTER
+@CHOICE
+def serve_cluster(
+    listen: tuple[str, ...],
+    telemetry_path: str,
+    web_config: Path | None,
+    interval: float,
+    chosen: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: Path | None,
+    **cluster: Any,
+) -> int:
+    """Export what the checks find in a cluster; one of these for each.
+
+    It looks in the background. /-/ready says 503 until the first look is over; a look that fails
+    keeps the last report and shows in k8sdiag_snapshot_refresh_success and in its age.
+    """
+    from k8sdiag import run
+    from k8sdiag.doors import Target
+    from k8sdiag.refresh import Refresh, look_at_cluster
+    from k8sdiag.web.server import exporter, serve
+
+    checks = run.of_the_cluster(run.choose(chosen, skip, config))
+    told = threading.Event()
+    refresh = Refresh(look_at_cluster(checks.values(), Target(**cluster)), interval, told)
+    served = exporter(refresh.scrape, telemetry_path, web_config, refresh.ready)
+    threading.Thread(target=refresh.run, daemon=True).start()
+    serve(served, listen, told)
+    if refresh.fault:
+        raise refresh.fault
     return 0

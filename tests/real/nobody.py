@@ -13,8 +13,9 @@ import socket
 import struct
 import sys
 
-from k8sdiag import families, plugins, run, serve  # noqa: F401
+from k8sdiag import families, plugins, run, scrape  # noqa: F401
 from k8sdiag.cli import main
+from k8sdiag.web import server  # noqa: F401
 
 NOBODY = 65534
 CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWNS = 0x10000000, 0x40000000, 0x20000

@@ -1,0 +1,1 @@
+"""An HTTP server for exporters, with the web configuration file that Prometheus' own take."""
