@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from k8sdiag.commands import about, audit, etcd, serve
+from k8sdiag.commands import about, audit, etcd, forecast, serve
 from k8sdiag.errors import one_line
 from k8sdiag.version import VERSION
 
@@ -35,6 +35,7 @@ for command in (
     audit.audit,
     audit.node,
     audit.snapshot,
+    forecast.forecast,
     about.checks,
     about.explain,
     about.rbac,

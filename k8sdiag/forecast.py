@@ -1,5 +1,12 @@
-"""Which limit of a report breaks next, and at how many nodes, pods or services."""
+"""Which limit of a report breaks next, and at which size of the cluster.
 
+The model is one line for all limits: a usage is a fixed part and a part that grows with its
+driver, `fixed + (used - fixed) * driver / driver now`. Each check's page says why its limit
+grows with what it names; a limit whose driver is none of nodes, pods and pods per node is not
+projected.
+"""
+
+import math
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -43,6 +50,93 @@ def breaks_at(usage: Usage, now: float | None) -> float | None:
     if not now or grows <= 0:
         return None
     return max(0.0, now * (usage.limit - usage.fixed) / grows)
+
+
+class Projected(Struct, frozen=True, kw_only=True):
+    """One limit, by its worst subject, at another size of the cluster."""
+
+    check: str  # the check that measured it
+    usage: Usage
+    used_at_target: float | None  # None: nothing is known of what makes it grow
+    breaks_at_nodes: float | None  # with the target's pods per node; None: nodes don't break it
+
+
+class Projection(Struct, frozen=True, kw_only=True):
+    nodes: float  # the target
+    pods_per_node: float
+    nodes_now: float
+    pods_per_node_now: float
+    limits: tuple[Projected, ...]  # the first to break first
+
+    @property
+    def first(self) -> Projected | None:
+        """The limit that breaks first as the cluster grows, if any does."""
+        return next((limit for limit in self.limits if limit.breaks_at_nodes is not None), None)
+
+
+class UnknownSizeError(Exception):
+    """The report does not tell how large the cluster is now; the message says what is missing."""
+
+
+def project(report: Report, nodes: float, pods_per_node: float | None = None) -> Projection:
+    """Every limit of the report at `nodes` nodes with `pods_per_node` pods each (default: as now).
+
+    Raises UnknownSizeError without the cluster's present nodes and pods.
+    """
+    for driver in ("nodes", "pods_per_node"):
+        if not report.scale.get(driver):
+            raise UnknownSizeError(f"the cluster's {driver.replace('_', ' ')} are not known")
+    now, dense_now = report.scale["nodes"], report.scale["pods_per_node"]
+    dense = dense_now if pods_per_node is None else pods_per_node
+    growth = {
+        "nodes": nodes / now,
+        "pods_per_node": dense / dense_now,
+        "pods": nodes / now * dense / dense_now,
+        "configuration": 1.0,
+    }
+    found = {}
+    for outcome in report.outcomes:
+        for usage in sorted(outcome.usages, key=_order):
+            if usage.limit_id not in found:
+                found[usage.limit_id] = Projected(
+                    check=outcome.check,
+                    usage=usage,
+                    used_at_target=_grown(usage, growth),
+                    breaks_at_nodes=_breaks_at_nodes(usage, now, growth),
+                )
+    return Projection(
+        nodes=nodes,
+        pods_per_node=dense,
+        nodes_now=now,
+        pods_per_node_now=dense_now,
+        limits=tuple(sorted(found.values(), key=_first_to_break)),
+    )
+
+
+def _grown(usage: Usage, growth: Mapping[str, float]) -> float | None:
+    if usage.driver not in growth:
+        return None
+    return usage.fixed + max(0.0, usage.used - usage.fixed) * growth[usage.driver]
+
+
+def _breaks_at_nodes(usage: Usage, now: float, growth: Mapping[str, float]) -> float | None:
+    if usage.ratio >= 1 and usage.driver not in ("nodes", "pods"):
+        return now  # broken already, whatever makes it grow
+    if usage.driver == "pods_per_node":
+        grown = _grown(usage, growth)
+        # Each node by itself: at the target's density the first node is one too many.
+        return 1.0 if grown is not None and grown >= usage.limit else None
+    if usage.driver not in ("nodes", "pods"):
+        return None
+    at = breaks_at(usage, now)
+    denser = growth["pods_per_node"] if usage.driver == "pods" else 1.0
+    return None if at is None else at / denser
+
+
+def _first_to_break(limit: Projected) -> tuple[float, float, str]:
+    at = math.inf if limit.breaks_at_nodes is None else limit.breaks_at_nodes
+    used = limit.usage.used if limit.used_at_target is None else limit.used_at_target
+    return (at, -used / limit.usage.limit if limit.usage.limit else -math.inf, limit.usage.limit_id)
 
 
 def _order(usage: Usage) -> tuple[float, str, str]:

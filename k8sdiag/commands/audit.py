@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from k8sdiag.commands.options import CHOICE, CLUSTER, EXIT_CODES, OUTPUT, PATH, TREE, given
+from k8sdiag.commands.options import CHOICE, CLUSTER, EXIT_CODES, OUTPUT, PATH, TREE, recorded
 
 
 @click.command(epilog=EXIT_CODES)
@@ -31,18 +31,10 @@ def audit(
     from k8sdiag import output, run
     from k8sdiag.doors import Target
 
-    live = [name for name in cluster if given(name)]
-    if (snapshot or demo) and (live or (snapshot and demo)):
-        other = "--demo" if snapshot and demo else "--" + live[0].replace("_", "-")
-        raise click.UsageError(f"a recording is judged as it is: drop {other}, or the recording")
+    recording = recorded(snapshot, demo, cluster)
     writers = output.writers(outputs)
     checks = run.choose(chosen, skip, config)
-    if demo:
-        facts = run.load_demo()
-    elif snapshot:
-        facts = run.load(snapshot)
-    else:
-        facts = run.look(checks.values(), Target(**cluster))
+    facts = recording or run.look(checks.values(), Target(**cluster))
     return run.report(checks.values(), facts, writers, fail_on)
 
 

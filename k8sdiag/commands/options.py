@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from k8sdiag.model import Snapshot
 
 PATH = click.Path(dir_okay=False, path_type=Path)
 EXIT_CODES = """\b
@@ -102,3 +105,16 @@ def given(option: str) -> bool:
     """Whether the user typed this option, whatever its default."""
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def recorded(snapshot: Path | None, demo: bool, live: Iterable[str]) -> "Snapshot | None":
+    """The facts of a recording, if the user named one; `live` are the options that it excludes."""
+    from k8sdiag import run
+
+    if not snapshot and not demo:
+        return None
+    typed = [name for name in live if given(name)]
+    if typed or (snapshot and demo):
+        other = "--demo" if snapshot and demo else "--" + typed[0].replace("_", "-")
+        raise click.UsageError(f"a recording is judged as it is: drop {other}, or the recording")
+    return run.load(snapshot) if snapshot else run.load_demo()
