@@ -76,7 +76,7 @@ def test_flags_drop_ins_and_file_merge_as_the_kubelet_merges_them(
     assert found.settings is not None
     assert {f: getattr(found.settings, f) for f in FIELDS} == {f: getattr(told, f) for f in FIELDS}
     assert (told.slots, told.registry_pull_qps, told.registry_burst) == (6, 7, 10)
-    assert found.settings.sources == {
+    assert {f: found.settings.sources[f] for f in FIELDS} == {
         "serialize_image_pulls": "default",
         "max_parallel_image_pulls": f"{dropins}/20-more/a.conf",
         "registry_pull_qps": "--registry-qps",
