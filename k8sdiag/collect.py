@@ -34,6 +34,7 @@ def collect(
     for source in sources:
         looks.setdefault(source.door, {}).setdefault(source.fact.__name__, []).append(source)
     facts: dict[str, Fact] = {}
+    ranks: dict[str, int] = {}  # of the door's best source, for the fact that is kept
     missing: dict[str, list[Missing]] = {}
     seconds: dict[str, float] = {}
     lock = threading.Lock()
@@ -49,8 +50,9 @@ def collect(
                 seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
                 missing.setdefault(name, []).extend(why)
                 # One fact, several doors: the better source wins whoever was first.
-                if fact is not None:
-                    facts.setdefault(name, fact)
+                rank = candidates[0].rank
+                if fact is not None and rank < ranks.get(name, rank + 1):
+                    facts[name], ranks[name] = fact, rank
 
     threads = []
     for kind, wanted in looks.items():

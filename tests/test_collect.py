@@ -25,9 +25,13 @@ class OtherDoor:
 
 
 def source(
-    run: Callable[..., Fact], fact: type[Fact] = Sea, door: type = Door, name: str = "s"
+    run: Callable[..., Fact],
+    fact: type[Fact] = Sea,
+    door: type = Door,
+    name: str = "s",
+    rank: int = 0,
 ) -> Source:
-    return Source(name=name, collect=run, door=door, fact=fact)
+    return Source(name=name, collect=run, door=door, fact=fact, rank=rank)
 
 
 def look(*sources: Source, deadline: float = 10) -> Snapshot:
@@ -67,6 +71,16 @@ def test_the_first_source_that_can_wins_and_leaves_no_complaint() -> None:
 
     assert snapshot.facts == {"Sea": Sea(level=7)}
     assert snapshot.missing == {}
+
+
+def test_of_two_doors_the_better_source_wins_even_if_it_is_slower() -> None:
+    def slow(_: object) -> Sea:
+        time.sleep(0.1)
+        return Sea(level=7)
+
+    snapshot = look(source(lambda _: Sea(level=1), rank=1), source(slow, door=OtherDoor))
+
+    assert snapshot.facts == {"Sea": Sea(level=7)}
 
 
 def test_two_doors_that_both_fail_give_both_reasons() -> None:
