@@ -94,6 +94,14 @@ class Connection:
             self.close()
         return Reply(response.status, response.headers, body, wire_bytes)
 
+    def for_websocket(self, target: str) -> tuple[str, socket.socket, dict[str, str]]:
+        """(URL, a socket of its own with TLS on it, headers that authenticate): to upgrade it."""
+        self.close()
+        self._http = self._connect()
+        scheme = "wss" if self._url.scheme == "https" else "ws"
+        url = f"{scheme}://{self._url.netloc}{self._url.path.rstrip('/')}{target}"
+        return url, self._http.sock, {"User-Agent": USER_AGENT, **self._login.headers()}
+
     def _set_timeout(self) -> None:
         """No single wait may last past the deadline of the request."""
         left = self._deadline - time.monotonic()

@@ -12,6 +12,7 @@ import msgspec
 
 from k8sdiag.model import Cost, Permission, Unavailable
 from k8sdiag.readers.api import Api, Forbidden, NotFound
+from k8sdiag.readers.https import Connection
 from k8sdiag.readers.kubeconfig import Login, load
 from k8sdiag.readers.pages import Incomplete, Pages, Progress, target
 
@@ -35,6 +36,7 @@ class Kubernetes:
         self.progress: Progress = lambda *_: None  # called once a page
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
         near = login.in_cluster or _is_loopback(login.configuration.host)
+        self._login = login
         self._api = Api(login, gzip=not near)
         self._metrics = (0.0, b"")  # when the page came, and the page
 
@@ -92,6 +94,21 @@ class Kubernetes:
             page = self.get("/metrics", METRICS, timeout_seconds=30.0)
             self._metrics = (time.monotonic(), page)
         return page
+
+    def forward(self, namespace: str, pod: str, port: int, path: str, seconds: float) -> bytes:
+        """The body of a GET to a port that the pod's node keeps to itself. Raises Unavailable."""
+        from k8sdiag.readers import portforward
+
+        self._api.cost += Cost(api_requests=1)
+        connection = Connection(self._login, gzip=False)
+        where = f"/api/v1/namespaces/{namespace}/pods/{pod}"
+        try:
+            body = portforward.get(connection, where, port, path, seconds)
+        except portforward.NotAllowedError as error:
+            needs = Permission(resource="pods/portforward", verb="create", namespace=namespace)
+            raise Unavailable(f"no port-forward to {pod}: grant {needs} and get") from error
+        self._api.cost += Cost(api_bytes=len(body))
+        return body
 
     def pages(
         self,

@@ -113,6 +113,10 @@ class Prometheus:
             for series in self._series(self._ask("query_range", {**query, "step": f"{step:g}"}))
         ]
 
+    def gaps(self) -> dict[str, str]:
+        """The warnings of the last answer, as a fact's gaps."""
+        return {self.name: "; ".join(self.warnings)} if self.warnings else {}
+
     def _series(self, data: _Data) -> list[_Series]:
         try:
             return msgspec.json.decode(data.result, type=list[_Series])

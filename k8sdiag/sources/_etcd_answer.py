@@ -1,7 +1,8 @@
 """One member's answers, joined: Status, where it gave one, and /metrics, where it did."""
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -9,7 +10,8 @@ from k8sdiag.facts.etcd import DEFAULT_QUOTA_BYTES, NO_QUOTA, EtcdAlarm, EtcdMem
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.exposition import samples
 
-_NAMES = (
+NAMES = (
+    "etcd_debugging_server_alarms",
     "etcd_disk_defrag_inflight",
     "etcd_mvcc_db_total_size_in_bytes",
     "etcd_mvcc_db_total_size_in_use_in_bytes",
@@ -24,12 +26,21 @@ _NAMES = (
 _ALARM = re.compile(r"(?:memberID:\s*(\d+)\s+)?alarm:\s*(\w+)")
 
 
+class Labeled(Protocol):
+    """A sample of the exposition format, or of an answer of Prometheus."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
 class Page(Struct, frozen=True):
     """What one /metrics page says of its member."""
 
     server_id: str = ""
     version: str = ""
     values: dict[str, float] = {}
+    alarms: tuple[EtcdAlarm, ...] = ()
 
     def bytes_of(self, name: str) -> int | None:
         value = self.values.get(name)
@@ -39,9 +50,14 @@ class Page(Struct, frozen=True):
 def read_page(page: bytes) -> Page:
     """Raises Unavailable for a page that is not etcd's."""
     try:
-        found = list(samples(page, *_NAMES))
+        return of_samples(samples(page, *NAMES))
     except ValueError as error:
         raise Unavailable(f"/metrics: not a Prometheus page: {error}") from error
+
+
+def of_samples(samples: Iterable[Labeled]) -> Page:
+    """The page of one member. Raises Unavailable when no etcd can have served it."""
+    found = list(samples)
     labels = {s.name: s.labels for s in found}
     values = {s.name: s.value for s in found}
     if "etcd_mvcc_db_total_size_in_bytes" not in values:
@@ -50,6 +66,11 @@ def read_page(page: bytes) -> Page:
         server_id=labels.get("etcd_server_id", {}).get("server_id", ""),
         version=labels.get("etcd_server_version", {}).get("server_version", ""),
         values=values,
+        alarms=tuple(
+            EtcdAlarm(kind=s.labels.get("alarm_type", ""), member_id=s.labels.get("server_id", ""))
+            for s in found
+            if s.name == "etcd_debugging_server_alarms" and s.value > 0
+        ),
     )
 
 
@@ -97,7 +118,8 @@ def member(url: str, name: str, status: Any | None, page: Page | None) -> EtcdMe
 
 
 def _by_metrics(url: str, name: str, page: Page, quota: tuple[int, str, bool]) -> EtcdMember:
-    """A member that keeps Status to itself, or is busy with a defrag."""
+    """A member that keeps Status to itself, is busy with a defrag, or can't be reached."""
+    tells_alarms = [int(part) for part in re.findall(r"\d+", page.version)[:2]] >= [3, 6]
     values = page.values
     quota_bytes, source, assumed = quota
     return EtcdMember(
@@ -114,6 +136,7 @@ def _by_metrics(url: str, name: str, page: Page, quota: tuple[int, str, bool]) -
         has_leader=values.get("etcd_server_has_leader", 1) == 1,
         learner=values.get("etcd_server_is_learner") == 1,
         defragmenting=values.get("etcd_disk_defrag_inflight") == 1,
+        alarms=page.alarms if tells_alarms else None,
     )
 
 

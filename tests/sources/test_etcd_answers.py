@@ -41,14 +41,14 @@ def test_a_full_member(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_metrics_alone_tell_the_same_but_no_alarm(version: str) -> None:
+def test_metrics_alone_tell_the_same_and_from_3_6_on_the_alarms(version: str) -> None:
     status, page = recorded(version)
 
     whole, alone = member(URL, "a", status, page), member(URL, "a", None, page)
 
     for field in ("id", "version", "db_bytes", "in_use_bytes", "quota_bytes", "leading"):
         assert getattr(alone, field) == getattr(whole, field)
-    assert alone.alarms is None
+    assert alone.alarms == (whole.alarms if version == "3.6" else None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
