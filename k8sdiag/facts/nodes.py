@@ -15,6 +15,8 @@ class Image(Struct, frozen=True):
 class Node(Struct, frozen=True, kw_only=True):
     name: str
     pool: str = ""  # the cloud's or the operator's own name of the group it belongs to
+    zone: str = ""  # topology.kubernetes.io/zone
+    provider: str = ""  # the scheme of its providerID: "aws", "gce", "azure"
     os: str = "linux"
     os_image: str = ""
     arch: str = ""

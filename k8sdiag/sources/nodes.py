@@ -24,6 +24,7 @@ POOLS = (
     "node.cluster.x-k8s.io/pool",
     "node.kubernetes.io/instance-type",
 )
+ZONE = "topology.kubernetes.io/zone"
 
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _UNITS |= {unit: 1000.0**power for power, unit in enumerate("num", -3)}
@@ -38,6 +39,7 @@ class _Metadata(Struct, gc=False):
 class _Spec(Struct, frozen=True, rename="camel", gc=False):
     unschedulable: bool = False
     pod_cidrs: tuple[str, ...] = field(name="podCIDRs", default=())
+    provider_id: str = field(name="providerID", default="")
 
 
 class _Info(Struct, frozen=True, rename="camel", gc=False):
@@ -118,6 +120,8 @@ def _node(item: _Node, images: dict[Image, int]) -> Node:
     return Node(
         name=item.metadata.name,
         pool=next((labels[label] for label in POOLS if label in labels), ""),
+        zone=labels.get(ZONE, ""),
+        provider=item.spec.provider_id.partition("://")[0],
         os=info.operating_system,
         os_image=info.os_image,
         arch=info.architecture,

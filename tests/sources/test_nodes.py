@@ -96,6 +96,17 @@ def test_pool(tmp_path: Path, labels: dict[str, str], pool: str) -> None:
     assert fact.nodes[0].pool == pool
 
 
+def test_where_a_cloud_put_a_node(tmp_path: Path) -> None:
+    labels = {"topology.kubernetes.io/zone": "eu-west-1a"}
+    made = node(
+        metadata={"labels": labels}, spec={"providerID": "aws:///eu-west-1a/i-0123456789abcdef0"}
+    )
+
+    (found,) = collect(tmp_path, listed(made)).nodes
+
+    assert (found.zone, found.provider) == ("eu-west-1a", "aws")
+
+
 def test_an_image_on_many_nodes_is_kept_once(tmp_path: Path) -> None:
     images = [
         {"names": ["a@sha256:1", "a:1"], "sizeBytes": 10},
