@@ -132,7 +132,9 @@ def _data(path: Path) -> str:
 
 
 @contextmanager
-def started(folder: Path, *, extra_args: Sequence[str] = ()) -> Iterator[ApiServer]:
+def started(
+    folder: Path, *, extra_args: Sequence[str] = (), quota_bytes: int | None = None
+) -> Iterator[ApiServer]:
     """An API server that is ready, on an etcd of its own, until the block ends.
 
     No controller runs beside it, so a pod needs no service account and no node is ever tainted.
@@ -141,7 +143,8 @@ def started(folder: Path, *, extra_args: Sequence[str] = ()) -> Iterator[ApiServ
     """
     apiserver = program("kube-apiserver")
     # Nobody needs this data after a crash of the machine, and thousands of writes need no fsync.
-    with etcd.started(folder / "etcd", extra_args=["--unsafe-no-fsync"]) as store:
+    fast = ["--unsafe-no-fsync"]
+    with etcd.started(folder / "etcd", quota_bytes=quota_bytes, extra_args=fast) as store:
         authority = Authority(folder / "pki", "kubernetes-ca")
         server = authority.issue("kube-apiserver")
         to_kubelet = authority.issue("kube-apiserver-kubelet-client", organizations=[ADMINS])

@@ -1,0 +1,25 @@
+"""What the last lines of the control plane's own logs tell of."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from k8sdiag.failuretexts import Match
+from k8sdiag.model import Fact
+
+
+class PodLog(Struct, frozen=True, kw_only=True):
+    """The end of one container's log. Only what matched is kept, never a line."""
+
+    pod: str
+    component: str  # "etcd", "kube-apiserver"
+    lines: int
+    since: datetime | None = None  # of the oldest line that was read; None: there is none
+    matches: tuple[Match, ...] = ()
+
+
+class ControlPlaneLogs(Fact, frozen=True, kw_only=True):
+    """Gaps are pods whose log could not be read, or not to its end."""
+
+    logs: tuple[PodLog, ...]
+    read_at: datetime
