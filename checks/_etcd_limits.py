@@ -13,4 +13,6 @@ class EtcdQuota(Limits, frozen=True, kw_only=True):
     largest_quota_bytes: int = 8589934592  # "suggested maximum" of etcd's docs; it warns above
     entries_behind: int = 5000  # maxGapBetweenApplyAndCommitIndex: etcd refuses requests beyond
     eks_quota_bytes: int = 8000000000  # Amazon EKS: "etcd database size", standard control plane
+    eks_provisioned_quota_bytes: int = 16000000000  # the same of a provisioned control plane
     gke_quota_bytes: int = 6000000000  # Google GKE: "etcd database size" of its limits
+    aks_quota_bytes: int = 8000000000  # Azure AKS: 8 GB, "more than 2 GB is large"

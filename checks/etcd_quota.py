@@ -9,16 +9,26 @@ from collections.abc import Iterator, Sequence
 
 from k8sdiag.checks import _etcd_space, _etcd_state, _etcd_unasked
 from k8sdiag.checks._etcd_limits import EtcdQuota
+from k8sdiag.checks._etcd_quota_source import with_quota
 from k8sdiag.checks._etcd_runbook import Etcdctl
-from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdSeenByAPIServer
+from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdPods, EtcdSeenByAPIServer
 from k8sdiag.model import Metric, Missing, Said, Unseen, Usage
 
 
 def check(
-    etcd: EtcdMembers | Missing, seen: EtcdSeenByAPIServer | Missing, limits: EtcdQuota
+    etcd: EtcdMembers | Missing,
+    seen: EtcdSeenByAPIServer | Missing,
+    pods: EtcdPods | Missing,
+    limits: EtcdQuota,
 ) -> Iterator[Said]:
+    specs = pods.etcds if isinstance(pods, EtcdPods) else ()
     if isinstance(etcd, EtcdMembers):
-        clusters = _etcd_state.clusters(etcd.members)
+        known = [with_quota(member, specs) for member in etcd.members]
+        for member in known:
+            if member.quota_assumed:
+                reason = f"{member.quota_source}; 2 GiB is assumed"
+                yield Unseen(subject=f"quota of etcd/{member.name}", reason=reason)
+        clusters = _etcd_state.clusters(known)
         for members in clusters:
             etcdctl = Etcdctl(members, etcd.etcdctl_flags)
             yield from _numbers(members, limits)
@@ -32,7 +42,7 @@ def check(
                 yield Unseen(subject="another etcd", reason=reason)
     elif isinstance(seen, EtcdSeenByAPIServer):
         yield Unseen(subject="etcd", reason=etcd.reason)
-        yield from _etcd_unasked.judge(seen, limits)
+        yield from _etcd_unasked.judge(seen, specs, limits)
 
 
 def _numbers(members: Sequence[EtcdMember], limits: EtcdQuota) -> Iterator[Said]:

@@ -6,13 +6,15 @@ from k8sdiag.model import Permission
 from k8sdiag.plugins import Source
 
 NAME = "k8sdiag"
-# get on nodes/proxy reaches exec in every pod of the node: only by an option of its own.
-DANGEROUS = "nodes/proxy"
+# get on nodes/proxy reaches exec in every pod of the node, a port-forward whatever listens on the
+# loopback of a control plane's node: each only by an option of its own.
+PROXY, FORWARD = "nodes/proxy", "pods/portforward"
 
 
-def manifest(sources: Iterable[Source], *, proxy: bool) -> str:
+def manifest(sources: Iterable[Source], *, proxy: bool, forward: bool) -> str:
     """Roles and bindings as YAML for the service account k8sdiag in the namespace k8sdiag."""
-    wanted = {p for s in sources for p in s.permissions if proxy or p.resource != DANGEROUS}
+    left_out = {name for name, asked in ((PROXY, proxy), (FORWARD, forward)) if not asked}
+    wanted = {p for s in sources for p in s.permissions if p.resource not in left_out}
     return "---\n".join(
         _role(
             "Role" if place else "ClusterRole", place, [p for p in wanted if p.namespace == place]

@@ -37,12 +37,18 @@ def explain(check: str) -> int:
     show_default=True,
     help="With what --kubelet-configz=proxy of the audit needs.",
 )
-def rbac(chosen: tuple[str, ...], kubelet_configz: str) -> int:
+@click.option(
+    "--etcd-port-forward",
+    is_flag=True,
+    help="With what it takes to reach etcd's metrics through its pods in kube-system.",
+)
+def rbac(chosen: tuple[str, ...], kubelet_configz: str, etcd_port_forward: bool) -> int:
     """Print the smallest ClusterRole that the chosen checks need, ready for kubectl apply."""
     from k8sdiag import plugins, run
     from k8sdiag.rbac import manifest
 
     checks = run.choose(chosen, (), None)
     wanted = run.sources_of(checks.values(), plugins.sources()[0])
-    click.echo(manifest(wanted, proxy=kubelet_configz == "proxy"), nl=False)
+    proxy = kubelet_configz == "proxy"
+    click.echo(manifest(wanted, proxy=proxy, forward=etcd_port_forward), nl=False)
     return 0

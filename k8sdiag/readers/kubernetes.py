@@ -68,6 +68,11 @@ class Kubernetes:
         self._api.close()
 
     @property
+    def host(self) -> str:
+        """The API server's host name, as the kubeconfig has it."""
+        return urllib.parse.urlsplit(self._login.configuration.host).hostname or ""
+
+    @property
     def cost(self) -> Cost:
         return self._api.cost
 

@@ -88,7 +88,7 @@ def quota(status: Any | None, page: Page | None) -> tuple[int, str, bool]:
         return (metric, "/metrics", False) if metric > 0 else (NO_QUOTA, "/metrics", False)
     if status is not None and status.storageVersion:  # 3.6 on: it did tell
         return DEFAULT_QUOTA_BYTES, "Status: unset, so etcd's default of 2 GiB", False
-    return DEFAULT_QUOTA_BYTES, "assumed: etcd's default of 2 GiB", True
+    return DEFAULT_QUOTA_BYTES, "neither Status nor /metrics tells it", True
 
 
 def member(url: str, name: str, status: Any | None, page: Page | None) -> EtcdMember:

@@ -3,7 +3,7 @@
 import math
 
 from k8sdiag.facts.etcd import EtcdSeenByAPIServer
-from k8sdiag.model import Unavailable
+from k8sdiag.model import Permission, Unavailable
 from k8sdiag.readers.exposition import samples
 from k8sdiag.readers.kubernetes import METRICS, Kubernetes
 
@@ -24,8 +24,29 @@ def collect(reader: Kubernetes) -> EtcdSeenByAPIServer:
     if not sizes:
         raise Unavailable("the API server's /metrics tells no size of etcd's database")
     return EtcdSeenByAPIServer(
-        db_bytes=sizes, server=reader.server, provenance="/metrics of the API server"
+        db_bytes=sizes,
+        server=reader.server,
+        provider=provider(reader.server, reader.host) or _by_api_group(reader),
+        provenance="/metrics of the API server",
     )
+
+
+def provider(version: str, host: str) -> str:
+    """Who manages the control plane, by the server's version or its host name; "" if unknown."""
+    if "-eks-" in version or host.endswith(".eks.amazonaws.com"):
+        return "EKS"
+    if "-gke." in version:
+        return "GKE"
+    return "AKS" if host.endswith(".azmk8s.io") else ""
+
+
+def _by_api_group(reader: Kubernetes) -> str:
+    """EKS also serves a group of its own, which no other control plane has."""
+    try:
+        groups = reader.get("/apis", Permission(resource="/apis", verb="get"))
+    except Unavailable:
+        return ""
+    return "EKS" if b'"metrics.eks.amazonaws.com"' in groups else ""
 
 
 def read(page: bytes) -> dict[str, int]:

@@ -129,9 +129,6 @@ def _gaps(member: EtcdMember, answer: _Answer) -> dict[str, str]:
         return {name: "it is being defragmented and answers no request until that is done"}
     if "Status" in answer.unseen:
         return {f"alarms of {name}": answer.unseen["Status"]}
-    if member.quota_assumed:
-        why = answer.unseen.get("/metrics", "neither Status nor /metrics tells it")
-        return {f"quota of {name}": f"{why}; 2 GiB is assumed"}
     return {}
 
 

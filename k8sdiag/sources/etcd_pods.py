@@ -36,12 +36,12 @@ QUOTA = "ETCD_QUOTA_BACKEND_BYTES"
 FILES = (("trusted-ca-file", "cacert"), ("cert-file", "cert"), ("key-file", "key"))
 
 
-class _Variable(Struct):
+class _Variable(Struct, frozen=True):
     name: str
     value: str = ""
 
 
-class _Container(Struct):
+class _Container(Struct, frozen=True):
     name: str = ""
     image: str = ""
     command: list[str] = []
@@ -49,18 +49,18 @@ class _Container(Struct):
     env: list[_Variable] = []
 
 
-class _Spec(Struct, rename="camel"):
+class _Spec(Struct, frozen=True, rename="camel"):
     containers: list[_Container] = []
     node_name: str = ""
 
 
-class _Metadata(Struct):
+class _Metadata(Struct, frozen=True):
     name: str
     namespace: str = ""
     annotations: dict[str, str] = {}
 
 
-class _Pod(Struct):
+class _Pod(Struct, frozen=True):
     metadata: _Metadata
     spec: _Spec = _Spec()
 
@@ -71,6 +71,8 @@ def collect(reader: Kubernetes) -> EtcdPods:
     api_servers: list[APIServerPod] = []
     gaps: dict[str, str] = {}
     for needs, selector in PLACES:
+        if needs is OPENSHIFT and (etcds or api_servers):
+            break  # the control plane is another distribution's
         path = f"/api/v1/namespaces/{needs.namespace}/pods"
         try:
             for page in reader.pages(path, _Pod, needs, params={"labelSelector": selector}):
@@ -81,8 +83,6 @@ def collect(reader: Kubernetes) -> EtcdPods:
     if not etcds and not api_servers:
         why = next(iter(gaps.values()), "the cluster runs its control plane elsewhere")
         raise Unavailable(f"no pod of etcd is to be seen: {why}")
-    if etcds:
-        gaps.pop("pods of openshift-etcd", None)  # the etcd is another distribution's
     return EtcdPods(
         etcds=tuple(sorted(etcds, key=lambda p: (p.namespace, p.name))),
         api_servers=tuple(sorted(api_servers, key=lambda p: p.name)),

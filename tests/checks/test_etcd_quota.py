@@ -10,6 +10,8 @@ from k8sdiag.facts.etcd import (
     EtcdAlarm,
     EtcdMember,
     EtcdMembers,
+    EtcdPod,
+    EtcdPods,
     EtcdSeenByAPIServer,
 )
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
@@ -18,6 +20,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 NOT_ASKED = Missing(reason="etcd was not asked: give --etcd-endpoints")
 NOT_SEEN = Missing(reason='may not get "/metrics"')
+NO_PODS = Missing(reason="no pod of etcd is to be seen")
 
 
 def member(name: str = "etcd-0", *, mib: float = 100, **more: Any) -> EtcdMember:
@@ -47,9 +50,11 @@ def nospace(number: int = 0) -> tuple[EtcdAlarm, ...]:
 
 
 def said(
-    fact: EtcdMembers | Missing = NOT_ASKED, seen: EtcdSeenByAPIServer | Missing = NOT_SEEN
+    fact: EtcdMembers | Missing = NOT_ASKED,
+    seen: EtcdSeenByAPIServer | Missing = NOT_SEEN,
+    pods: EtcdPods | Missing = NO_PODS,
 ) -> list[Said]:
-    return list(check(fact, seen, EtcdQuota()))
+    return list(check(fact, seen, pods, EtcdQuota()))
 
 
 def findings(*args: Any) -> list[Finding]:
@@ -300,23 +305,46 @@ def test_the_runbook_names_this_cluster_and_defragments_the_leader_last() -> Non
     ]
 
 
-def seen(gib: float, server: str = "v1.36.3") -> EtcdSeenByAPIServer:
-    return EtcdSeenByAPIServer(db_bytes={"etcd-0": int(gib * GIB)}, server=server)
+def seen(gib: float, provider: str = "") -> EtcdSeenByAPIServer:
+    return EtcdSeenByAPIServer(db_bytes={"etcd-0": int(gib * GIB)}, provider=provider)
+
+
+def pods(*quotas: int | None, name: str = "etcd-cp") -> EtcdPods:
+    """Pods of a control plane, each with its quota."""
+    made = [
+        EtcdPod(
+            name=f"{name}{number}",
+            namespace="kube-system",
+            node=f"cp{number}",
+            quota_bytes=quota,
+            quota_source="--quota-backend-bytes",
+            client_urls=(f"https://10.0.0.{number}:2379",),
+        )
+        for number, quota in enumerate(quotas)
+    ]
+    return EtcdPods(etcds=tuple(made))
 
 
 @pytest.mark.parametrize(
-    ("fact", "limit"),
+    ("fact", "specs", "limit"),
     [
-        pytest.param(seen(1.4), 2 * GIB, id="far from the default"),
-        pytest.param(seen(2.1), 8 * GIB, id="above the default: it has been raised"),
-        pytest.param(seen(5, "v1.33.1-eks-1de2ab1"), 8 * 10**9, id="an EKS cluster of 5 GiB"),
-        pytest.param(seen(4, "v1.33.2-gke.1240000"), 6 * 10**9, id="a GKE cluster of 4 GiB"),
+        pytest.param(seen(1.4), NO_PODS, 2 * GIB, id="far from the default"),
+        pytest.param(seen(2.1), NO_PODS, 8 * GIB, id="above the default: it has been raised"),
+        pytest.param(seen(5, "EKS"), NO_PODS, 8 * 10**9, id="an EKS cluster of 5 GiB"),
+        pytest.param(seen(9, "EKS"), NO_PODS, 16 * 10**9, id="a provisioned EKS cluster"),
+        pytest.param(seen(4, "GKE"), NO_PODS, 6 * 10**9, id="a GKE cluster of 4 GiB"),
+        pytest.param(seen(4, "AKS"), NO_PODS, 8 * 10**9, id="an AKS cluster of 4 GiB"),
+        pytest.param(seen(1.9), pods(4 * GIB), 4 * GIB, id="the quota of the pod's spec"),
+        pytest.param(
+            seen(1.9), pods(8 * GIB, 4 * GIB), 4 * GIB, id="the smallest of several specs"
+        ),
+        pytest.param(seen(1.4), pods(None), 2 * GIB, id="a spec whose config file has it"),
     ],
 )
 def test_the_api_server_alone_is_quiet_but_not_whole(
-    fact: EtcdSeenByAPIServer, limit: float
+    fact: EtcdSeenByAPIServer, specs: EtcdPods | Missing, limit: float
 ) -> None:
-    spoken = said(NOT_ASKED, fact)
+    spoken = said(NOT_ASKED, fact, specs)
 
     assert [x for x in spoken if isinstance(x, Finding)] == []
     assert [x.reason for x in spoken if isinstance(x, Unseen)] == [NOT_ASKED.reason]
@@ -324,19 +352,81 @@ def test_the_api_server_alone_is_quiet_but_not_whole(
 
 
 @pytest.mark.parametrize(
-    ("fact", "code", "severity"),
+    ("fact", "specs", "code", "severity", "says"),
     [
-        pytest.param(seen(1.9), "near-assumed-quota", Severity.WARNING, id="near the default"),
-        pytest.param(seen(6, "v1.33.1-eks-1"), "near-quota", Severity.WARNING, id="EKS, 80 %"),
-        pytest.param(seen(5.5, "v1.33.2-gke.1"), "near-quota", Severity.CRITICAL, id="GKE, 98 %"),
+        pytest.param(
+            seen(1.9),
+            NO_PODS,
+            "near-assumed-quota",
+            Severity.WARNING,
+            "the quota assumed: etcd's default of 2 GiB",
+            id="near the default",
+        ),
+        pytest.param(
+            seen(1.9),
+            pods(2 * GIB),
+            "near-quota",
+            Severity.CRITICAL,
+            "by the spec of pod kube-system/etcd-cp0 (--quota-backend-bytes)",
+            id="near the quota of the pod's spec",
+        ),
+        pytest.param(
+            seen(1.9),
+            pods(NO_QUOTA),
+            "quota-disabled",
+            Severity.WARNING,
+            "now 1.9 GiB",
+            id="switched off in the pod's spec",
+        ),
+        pytest.param(
+            seen(6, "EKS"), NO_PODS, "near-quota", Severity.WARNING, "of Amazon EKS", id="EKS, 80 %"
+        ),
+        pytest.param(
+            seen(5.5, "GKE"), NO_PODS, "near-quota", Severity.CRITICAL, "of Google", id="GKE, 98 %"
+        ),
+        pytest.param(
+            seen(6.8, "AKS"), NO_PODS, "near-quota", Severity.CRITICAL, "of Azure", id="AKS, 91 %"
+        ),
     ],
 )
 def test_the_api_server_alone_finds(
-    fact: EtcdSeenByAPIServer, code: str, severity: Severity
+    fact: EtcdSeenByAPIServer,
+    specs: EtcdPods | Missing,
+    code: str,
+    severity: Severity,
+    says: str,
 ) -> None:
-    (finding,) = findings(NOT_ASKED, fact)
+    (finding,) = findings(NOT_ASKED, fact, specs)
 
     assert (finding.code, finding.severity) == (code, severity)
+    assert says in finding.message
+
+
+def test_the_events_of_kops_have_an_etcd_and_a_quota_of_their_own() -> None:
+    fact = EtcdSeenByAPIServer(db_bytes={"etcd-0": GIB, "etcd-1": GIB})
+    main = pods(8 * GIB, name="etcd-manager-main-")
+    events = pods(4 * GIB, name="etcd-manager-events-")
+
+    spoken = said(NOT_ASKED, fact, EtcdPods(etcds=main.etcds + events.etcds))
+
+    assert [(x.subject, x.limit) for x in spoken if isinstance(x, Usage)] == [
+        ("etcd/etcd-0", 8 * GIB),
+        ("etcd/etcd-1", 4 * GIB),
+    ]
+
+
+def test_a_member_that_does_not_tell_its_quota_has_that_of_its_pod() -> None:
+    silent = member(
+        mib=950, in_use=100, quota_assumed=True, quota_source="neither tells", alarms=None
+    )
+
+    known = said(etcd(silent), NOT_SEEN, pods(1000 * MIB))
+    unknown = said(etcd(silent), NOT_SEEN, NO_PODS)
+
+    assert [f.severity for f in known if isinstance(f, Finding)] == [Severity.CRITICAL]
+    assert list(unseen(known)) == []
+    assert [f.severity for f in unknown if isinstance(f, Finding)] == [Severity.WARNING]
+    assert list(unseen(unknown)) == ["neither tells; 2 GiB is assumed"]
 
 
 def unseen(spoken: list[Said]) -> Iterator[str]:

@@ -79,7 +79,7 @@ def page(quota_bytes: float | None) -> Page:
         pytest.param({}, page(5e9), (5_000_000_000, "/metrics", False), id="3.5 by its metric"),
         pytest.param({}, page(-1), (NO_QUOTA, "/metrics", False), id="3.5, switched off"),
         pytest.param(
-            {}, None, (DEFAULT, "assumed: etcd's default of 2 GiB", True), id="3.5, no metrics"
+            {}, None, (DEFAULT, "neither Status nor /metrics tells it", True), id="3.5, no metrics"
         ),
         pytest.param(
             {"storageVersion": "3.6.0", "dbSizeQuota": 9},
@@ -152,6 +152,20 @@ def test_sizes_before_3_4_have_no_free_pages() -> None:
 def test_a_page_that_is_not_of_etcd(text: bytes) -> None:
     with pytest.raises(Unavailable, match="/metrics: "):
         read_page(text)
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "expected"),
+    [
+        ("v1.36.3", "10.0.0.1", ""),
+        ("v1.33.1-eks-1de2ab1", "10.0.0.1", "EKS"),
+        ("v1.33.1", "ABC.gr7.eu-west-1.eks.amazonaws.com", "EKS"),
+        ("v1.33.2-gke.1240000", "10.0.0.1", "GKE"),
+        ("v1.33.2", "prod-dns-1a2b.hcp.westeurope.azmk8s.io", "AKS"),
+    ],
+)
+def test_the_provider(version: str, host: str, expected: str) -> None:
+    assert etcd_api_server.provider(version, host) == expected
 
 
 @pytest.mark.parametrize(
