@@ -45,7 +45,7 @@ def _of_table(
                 "keep the larger",
             ),
         )
-    elif names[2] not in files and third > DEFAULT_GC_THRESH[2] and not boot.others:
+    elif names[2] not in files and third > DEFAULT_GC_THRESH[2] and not (boot.others or boot.gaps):
         yield Finding(
             code="not-kept",
             severity=Severity.WARNING,

@@ -25,7 +25,10 @@ def find(given: Path | None) -> Path | None:
         return given
     if named := os.environ.get("K8SDIAG_CONFIG"):
         return Path(named)
-    return DEFAULT if DEFAULT.is_file() else None
+    try:
+        return DEFAULT if DEFAULT.is_file() else None
+    except OSError:
+        return None  # this folder is not for us to see, and nobody has asked for its file
 
 
 def read(path: Path | None) -> dict[str, Any]:

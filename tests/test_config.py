@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,24 @@ def apply(text: str, folder: Path) -> dict[str, Check]:
     path = folder / "k8sdiag.toml"
     path.write_text(text)
     return config.apply(config.read(path), CHECKS, path)
+
+
+def test_a_folder_that_is_not_for_us_has_no_file_for_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("K8SDIAG_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o000)
+    me = os.geteuid()
+    try:
+        if me == 0:  # whom no mode keeps out
+            os.seteuid(65534)
+        with pytest.raises(PermissionError):
+            Path("k8sdiag.toml").stat()
+        assert config.find(None) is None
+    finally:
+        os.seteuid(me)
+        tmp_path.chmod(0o700)
 
 
 def test_no_file_keeps_the_defaults() -> None:

@@ -18,13 +18,18 @@ def collect(host: Host) -> BootThresholds:
     if host.contained:
         raise Unavailable("sysctl.d of this container is not the host's: mount it, --path.rootfs")
     files: dict[str, str] = {}
+    gaps: dict[str, str] = {}
+    host.path("/etc")  # a tree without a root folder says so once, not for each
     for folder in _FOLDERS:
-        for path in host.files(folder, "*.conf"):
-            files.setdefault(path.rpartition("/")[2], path)
+        try:
+            for path in host.files(folder, "*.conf"):
+                files.setdefault(path.rpartition("/")[2], path)
+        except Unavailable as error:
+            gaps[folder] = str(error)
     # procps reads it last; systemd only where a link in sysctl.d leads to it.
     ordered = [path for _, path in sorted(files.items())] + ["/etc/sysctl.conf"]
     values: dict[str, BootValue] = {}
-    read, gaps = 0, {}
+    read = 0
     for path in ordered:
         try:
             text = host.read(path)
@@ -37,7 +42,7 @@ def collect(host: Host) -> BootThresholds:
         values |= {key: BootValue(value, path) for key, value in parse(text).items()}
     if not read and not gaps:
         raise Unavailable(f"{host.rootfs} has no sysctl.d")
-    others = [name for path, name in _OTHERS.items() if host.path(path).is_file()]
+    others = [name for path, name in _OTHERS.items() if host.has(path)]
     return BootThresholds(
         values=values, gaps=gaps, others=", ".join(others), provenance="sysctl.d and sysctl.conf"
     )

@@ -14,6 +14,7 @@ def said(
     now: tuple[int | None, int | None, int | None],
     files: tuple[int, int, int] | None,
     others: str = "",
+    gaps: dict[str, str] | None = None,
 ) -> list[Said]:
     table = NeighborTable(
         family="ipv4", entries=1, gc_thresh1=now[0], gc_thresh2=now[1], gc_thresh3=now[2]
@@ -23,7 +24,7 @@ def said(
         for n, v in enumerate(files or (), 1)
     }
     tables = NeighborTables(host="node-1", tables=(table,))
-    return list(check(tables, BootThresholds(values=values, others=others)))
+    return list(check(tables, BootThresholds(values=values, others=others, gaps=gaps or {})))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,10 @@ def test_found(
     assert words in finding.message
     assert finding.remedy
     assert "sysctl -w net.ipv4.neigh.default.gc_thresh3=16384" in finding.remedy.commands
+
+
+def test_a_file_that_could_not_be_read_may_keep_them() -> None:
+    assert said(RAISED, None, gaps={"/etc/sysctl.d": "Permission denied"}) == []
 
 
 def test_thresholds_that_cannot_be_read_are_said() -> None:

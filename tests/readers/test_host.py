@@ -51,3 +51,45 @@ def test_a_pod_is_told_the_name_of_its_node(monkeypatch: pytest.MonkeyPatch, tre
 def test_what_is_not_there_is_an_answer_of_its_own(tree: Path) -> None:
     with pytest.raises(Absent):
         Host(rootfs=tree).read("/etc/nothing")
+
+
+@pytest.mark.parametrize(
+    ("links", "content"),
+    [
+        pytest.param({"etc/a": "/etc/hostname"}, "node-7\n", id="absolute"),
+        pytest.param({"etc/a": "../etc/hostname"}, "node-7\n", id="relative"),
+        pytest.param({"etc/a": "../../../../../etc/hostname"}, "node-7\n", id="over the top"),
+        pytest.param({"b": "/etc", "etc/a": "/b/hostname"}, "node-7\n", id="two links"),
+        pytest.param({"etc/a": "/dev/null"}, "", id="switched off"),
+    ],
+)
+def test_links_stay_in_the_tree(tree: Path, links: dict[str, str], content: str) -> None:
+    for name, target in links.items():
+        (tree / name).symlink_to(target)
+
+    assert Host(rootfs=tree).read("/etc/a") == content
+
+
+@pytest.mark.parametrize("target", ["/etc/nothing", "/etc/a", "/etc/passwd"])
+def test_a_link_that_leads_nowhere_is_not_a_file_that_is_not_there(tree: Path, target: str) -> None:
+    (tree / "etc/a").symlink_to(target)
+
+    with pytest.raises(Unavailable, match=f"a is a link to {target}") as raised:
+        Host(rootfs=tree).read("/etc/a")
+    assert not isinstance(raised.value, Absent)
+
+
+def test_a_pod_s_proc_does_not_show_the_node_s_network(tree: Path) -> None:
+    host = Host(rootfs=tree)
+
+    assert not host.own_network
+    with pytest.raises(Unavailable, match="hostNetwork"):
+        _ = host.network
+
+
+@pytest.mark.parametrize("folder", ["1/net", "net"])
+def test_the_file_that_only_the_first_network_namespace_has(tree: Path, folder: str) -> None:
+    (tree / f"proc/{folder}/stat").mkdir(parents=True)
+    (tree / f"proc/{folder}/stat/arp_cache").touch()
+
+    assert Host(rootfs=tree).network == f"/proc/{folder}"

@@ -1,9 +1,11 @@
 """sysctl.d as systemd reads it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from k8sdiag.facts.neighbor import BootValue
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Host
 from k8sdiag.sources.neighbor_boot import collect, parse
@@ -33,6 +35,41 @@ def test_a_file_hides_its_namesake(tmp_path: Path) -> None:
     write(tmp_path, "etc/sysctl.d/50-net.conf", "# nothing\n")
 
     assert collect(Host(rootfs=tmp_path)).values == {}
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "etc/sysctl.d/10-ours.conf", f"{KEY} = 4096\n")
+    write(tmp_path, "usr/lib/sysctl.d/99-vendor.conf", f"{KEY} = 16384\n")
+    (tmp_path / "etc/sysctl.d/20-hidden.conf").symlink_to("/nix/store/hidden.conf")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # root is never refused
+        if folder == tmp_path / "usr/lib/sysctl.d":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    fact = collect(Host(rootfs=tmp_path))
+
+    assert fact.values[KEY].value == 4096
+    assert "Permission denied" in fact.gaps["/usr/lib/sysctl.d"]
+    assert "is a link to /nix/store/hidden.conf" in fact.gaps["/etc/sysctl.d/20-hidden.conf"]
+
+
+def test_links_lead_where_they_would_on_that_host(tmp_path: Path) -> None:
+    """As NixOS lays them out: every file of /etc is an absolute link."""
+    write(tmp_path, "nix/store/60-nixos.conf", f"{KEY} = 8192\n")
+    write(tmp_path, "usr/lib/sysctl.d/50-off.conf", f"{KEY} = 16384\n")
+    (tmp_path / "etc/sysctl.d").mkdir(parents=True)
+    (tmp_path / "etc/sysctl.d/60-nixos.conf").symlink_to("/nix/store/60-nixos.conf")
+    (tmp_path / "etc/sysctl.d/50-off.conf").symlink_to("/dev/null")
+
+    fact = collect(Host(rootfs=tmp_path))
+
+    assert fact.values == {KEY: BootValue(8192, "/etc/sysctl.d/60-nixos.conf")}
+    assert fact.gaps == {}
 
 
 def test_tuned_is_told_of(tmp_path: Path) -> None:
