@@ -11,10 +11,9 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from msgspec import Struct
-
 from k8sdiag.model import Unavailable
-from k8sdiag.readers import tree
+from k8sdiag.readers import processes, tree
+from k8sdiag.readers.processes import Process
 
 # The inode of the initial PID namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
@@ -24,18 +23,13 @@ class Absent(Unavailable):
     """The file does not exist, which is an answer of its own: a feature that is off, say."""
 
 
-class Process(Struct, frozen=True):
-    pid: int
-    name: str
-    arguments: tuple[str, ...]  # may hold secrets of others: look at them, never keep them whole
-
-
 class Host:
     """The door to one host. All paths are given as on that host: "/proc/loadavg".
 
     A tree given by its rootfs alone has its procfs inside; one given by its procfs alone has no
     other files. `look_seconds` is how far apart two looks at a counter are that must show
-    whether it rises; 0 takes one look, for a caller that looks again by itself.
+    whether it rises; 0 takes one look, for a caller that looks again by itself. `neighbors` also
+    asks for the single entries of the neighbor tables.
     """
 
     def __init__(
@@ -44,6 +38,7 @@ class Host:
         rootfs: Path | None = None,
         *,
         look_seconds: float = 2.0,
+        neighbors: bool = False,
     ) -> None:
         self.live = procfs in (None, Path("/proc")) and rootfs in (None, Path("/"))
         # Our own / beside another host's /proc would mix two hosts.
@@ -51,6 +46,8 @@ class Host:
         self.rootfs = Path("/") if self.live else None if mixed else rootfs
         self.procfs = procfs or (self.rootfs or Path("/")) / "proc"
         self.look_seconds = look_seconds
+        self.neighbors = neighbors
+        self.node_resolv_conf: Path | None = None  # what the user gives for the nodes' own file
         self.name = self._name()
 
     def _name(self) -> str:
@@ -183,30 +180,11 @@ class Host:
 
         Raises Unavailable when the host's processes can't be seen, which is not "there are none".
         """
-        import psutil
-
         if not self.every_process:
             raise Unavailable(
                 "this container sees only its own processes: run it with hostPID, or on the node"
             )
-        found = []
-        before, psutil.PROCFS_PATH = psutil.PROCFS_PATH, str(self.procfs)
-        try:
-            for pid in psutil.pids():
-                try:
-                    name = psutil.Process(pid).name()
-                    if name in names:
-                        argv = tuple(psutil.Process(pid).cmdline())
-                        found.append(Process(pid=pid, name=name, arguments=argv))
-                except psutil.Error:
-                    continue  # it ended meanwhile
-        except IndexError as error:  # psutil.pids() takes it for granted that there is one
-            raise Unavailable(f"{self.procfs} holds no processes") from error
-        except OSError as error:
-            raise Unavailable(f"{self.procfs}: {error.strerror}") from error
-        finally:
-            psutil.PROCFS_PATH = before
-        return found
+        return processes.named(self.procfs, names)
 
 
 def _in_initial_pid_namespace() -> bool:

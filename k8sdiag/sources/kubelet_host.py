@@ -1,6 +1,5 @@
 """This host's kubelet: its command line, its drop-ins and its file."""
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +7,11 @@ from msgspec import Struct
 
 from k8sdiag.facts.kubelet import HostKubelet
 from k8sdiag.model import Unavailable
-from k8sdiag.readers.host import Absent, Host, Process
+from k8sdiag.readers.host import Absent, Host
+from k8sdiag.readers.processes import Process
 from k8sdiag.sources._kubelet import Layer, effective, flags
+from k8sdiag.sources._process import contained, mend
+from k8sdiag.sources._process import root as root_of
 
 
 KEEP_SECONDS = 60.0  # files that change when a node is set up anew
@@ -56,7 +58,7 @@ def collect(host: Host) -> HostKubelet:
     running = None if unseen else process is not None
     files = _EMBEDDED.get(process.name) if process else _installed(host)
     if process and not files:
-        root = _root(host, process)
+        root = root_of(host, process)
         given = flags(process.arguments)
         layout = _Layout(given.get("config", ""), given.get("config-dir", ""))
     elif files:
@@ -89,21 +91,7 @@ def collect(host: Host) -> HostKubelet:
 def _process(host: Host) -> Process | None:
     """The kubelet of this host itself, before one in a container (kind, Talos)."""
     found = host.processes("kubelet", *_EMBEDDED)
-    return min(found, key=lambda p: (_contained(host, p), p.pid), default=None)
-
-
-def _contained(host: Host, process: Process) -> bool:
-    mounts = [host.path(f"/proc/{pid}/ns/mnt") for pid in (1, process.pid)]
-    try:
-        return not mounts[0].samefile(mounts[1])
-    except OSError:  # seen by root only, and not at all in a recorded tree
-        return False
-
-
-def _root(host: Host, process: Process) -> str:
-    """What to put before a path to see it as this process does, which may be in a container."""
-    root = f"/proc/{process.pid}/root"
-    return root if os.access(host.path(root), os.R_OK | os.X_OK) else ""
+    return min(found, key=lambda p: (contained(host, p), p.pid), default=None)
 
 
 def _installed(host: Host) -> _Layout | None:
@@ -138,7 +126,7 @@ def _words(host: Host, files: Sequence[str], gaps: dict[str, str]) -> Iterator[s
         except Absent:
             continue
         except Unavailable as error:
-            gaps[file] = _mend(error)
+            gaps[file] = mend(error)
             continue
         for line in lines:
             try:
@@ -154,7 +142,7 @@ def _dropins(host: Host, root: str, folder: str, gaps: dict[str, str]) -> list[L
     try:
         files = host.files(root + folder.rstrip("/"), "*")
     except Unavailable as error:
-        gaps[folder] = _mend(error)
+        gaps[folder] = mend(error)
         return [Layer(folder, None)]
     found = []
     for file in (file.removeprefix(root) for file in files):
@@ -172,7 +160,7 @@ def _layer(host: Host, root: str, file: str, gaps: dict[str, str]) -> Layer:
     try:
         values = yaml.safe_load(host.read(root + file))  # JSON is YAML
     except Unavailable as error:
-        gaps[file] = _mend(error)
+        gaps[file] = mend(error)
         return Layer(file, None)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -182,7 +170,3 @@ def _layer(host: Host, root: str, file: str, gaps: dict[str, str]) -> Layer:
         gaps[file] = "holds no KubeletConfiguration"
         return Layer(file, None)
     return Layer(file, values)
-
-
-def _mend(error: Unavailable) -> str:
-    return f"{error}: run as root" if "Permission denied" in str(error) else str(error)
