@@ -7,12 +7,22 @@ from k8sdiag.model import Fact
 DEFAULT_GC_THRESH = (128, 512, 1024)  # net/ipv4/arp.c and net/ipv6/ndisc.c
 
 
+class DeviceNeighbors(Struct, frozen=True, order=True):
+    """Entries of the host's own network namespace; those inside pods are in none."""
+
+    device: str  # devices of single pods together: "cali*"
+    state: str  # "reachable", "stale", "permanent", ...: include/uapi/linux/neighbour.h
+    counts: bool  # against gc_thresh3: neither permanent nor learned from a control plane
+    entries: int
+
+
 class NeighborTable(Struct, frozen=True, kw_only=True):
     """One family's table. A number that the source cannot tell is None, never 0."""
 
     family: str  # "ipv4" or "ipv6"
     entries: int  # of every network namespace of this kernel, exempt ones included
     exempt: int | None = None  # permanent and extern_learn ones among them, as far as seen
+    devices: tuple[DeviceNeighbors, ...] = ()  # only where they were asked for
     gc_thresh1: int | None = None
     gc_thresh2: int | None = None
     gc_thresh3: int | None = None

@@ -6,7 +6,6 @@ include/uapi/linux/neighbour.h.
 """
 
 import platform
-import socket
 import struct
 import time
 from collections.abc import Iterable
@@ -17,19 +16,16 @@ from k8sdiag.facts.neighbor import NeighborTable, NeighborTables
 from k8sdiag.model import Unavailable
 from k8sdiag.readers import netlink
 from k8sdiag.readers.host import Absent, Host
+from k8sdiag.sources import _neighbor_dump as neighbor_dump
 
 RANK = 0  # before neighbor_procfs
 
 _GETNEIGHTBL, _NEWNEIGHTBL = 66, 64
-_GETNEIGH, _NEWNEIGH = 30, 28
 _NAME, _THRESH1, _THRESH2, _THRESH3, _CONFIG, _STATS = 1, 2, 3, 4, 5, 7
 _CONFIG_LAYOUT = struct.Struct("=HHIIIIIII")  # ndt_config
 _STATS_LAYOUT = struct.Struct("=11Q")  # ndt_stats; kernels before 4.3 end without table_fulls
-_NEIGHBOR = struct.Struct("=BxxxiHBB")  # ndmsg: family, interface, state, flags, type
-_PERMANENT, _EXTERN_LEARNED = 0x80, 0x10
 _FAMILIES = {"arp_cache": "ipv4", "ndisc_cache": "ipv6"}
 _STAT_FILES = {"ipv4": "/proc/net/stat/arp_cache", "ipv6": "/proc/net/stat/ndisc_cache"}
-_AF = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
 def collect(host: Host) -> NeighborTables:
@@ -39,9 +35,11 @@ def collect(host: Host) -> NeighborTables:
     if host.look_seconds and any(recent(t) for t in tables):
         time.sleep(host.look_seconds)
         tables = [second_look(t, tables, host.look_seconds) for t in read()]
+    gaps: dict[str, str] = {}
     return NeighborTables(
         host=host.name,
-        tables=tuple(replace(t, exempt=_exempt(host, t)) for t in tables),
+        tables=tuple(_with_entries(host, table, gaps) for table in tables),
+        gaps=gaps,
         provenance="netlink RTM_GETNEIGHTBL",
     )
 
@@ -102,28 +100,28 @@ def _table(family: str, found: dict[int, bytes]) -> NeighborTable:
     )
 
 
-def _exempt(host: Host, table: NeighborTable) -> int | None:
-    """Entries of the host's own network namespace that do not count against gc_thresh3.
+def _with_entries(host: Host, table: NeighborTable, gaps: dict[str, str]) -> NeighborTable:
+    """The table with what the entries of the host's own network namespace tell of it.
 
-    Asked only when it could change the verdict: it costs a millisecond per thousand entries.
+    Asked only by the user, or when it could change the verdict: it costs a millisecond per
+    thousand entries.
     """
-    if table.gc_thresh3 is None or table.entries * 2 < table.gc_thresh3:
-        return None
+    matters = table.gc_thresh3 is not None and table.entries * 2 >= table.gc_thresh3
+    if not (host.neighbors or matters):
+        return table
     try:
         host.read(_STAT_FILES[table.family])  # there only in the initial network namespace
     except Absent:
-        return None  # a pod's own entries tell nothing of the host's
-    return 0 if kernel_counts_all(platform.release()) else exempt_here(table.family)
-
-
-def exempt_here(family: str) -> int:
-    """The permanent and extern_learn entries of this network namespace."""
-    exempt = 0
-    for kind, payload in netlink.dump(_GETNEIGH, _NEIGHBOR.pack(_AF[family], 0, 0, 0, 0)):
-        if kind == _NEWNEIGH:
-            _family, _interface, state, flags, _type = _NEIGHBOR.unpack_from(payload)
-            exempt += bool(state & _PERMANENT or flags & _EXTERN_LEARNED)
-    return exempt
+        if host.neighbors:  # a pod's own entries tell nothing of the host's
+            gaps[f"{table.family} neighbors by device"] = "a pod's network: run with hostNetwork"
+        return table
+    entries = neighbor_dump.read(table.family)
+    exempt = sum(e.entries for e in entries if not e.counts)
+    return replace(
+        table,
+        exempt=0 if kernel_counts_all(platform.release()) else exempt,
+        devices=tuple(entries) if host.neighbors else (),
+    )
 
 
 def kernel_counts_all(release: str) -> bool:
