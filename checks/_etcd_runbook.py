@@ -44,5 +44,9 @@ class Etcdctl:
     def status(self) -> str:
         return self._do("endpoint status --write-out=table")
 
+    def hash(self) -> str:
+        """Equal where members hold the same: of the revision that all have, by every key."""
+        return self._do(f"{PATIENT} endpoint hashkv --write-out=table")
+
     def disarm(self) -> tuple[str, ...]:
         return self._do("alarm disarm"), self._do("alarm list")

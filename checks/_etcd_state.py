@@ -1,6 +1,6 @@
 """Whether the members of one etcd can work together, and whether their quotas make sense."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks._etcd_runbook import Etcdctl
@@ -8,17 +8,6 @@ from k8sdiag.facts.etcd import EtcdMember
 from k8sdiag.model import Finding, Remedy, Severity
 
 GIB = 1 << 30
-
-
-def clusters(members: Iterable[EtcdMember]) -> list[list[EtcdMember]]:
-    """The members of each etcd: the events of a large cluster may have one of their own."""
-    groups: dict[str, list[EtcdMember]] = {}
-    for member in members:
-        groups.setdefault(member.cluster_id, []).append(member)
-    # A member that keeps Status to itself is taken for one of the only cluster there is.
-    if len(groups) == 2 and "" in groups:
-        return [[m for group in groups.values() for m in group]]
-    return list(groups.values())
 
 
 def judge(members: Sequence[EtcdMember], etcdctl: Etcdctl, limits: EtcdQuota) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ member nearest to its own quota decides for all, even one that nobody writes to.
 from collections.abc import Iterator, Sequence
 
 from k8sdiag.checks import _etcd_space, _etcd_state, _etcd_unasked
+from k8sdiag.checks._etcd_clusters import clusters
 from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks._etcd_quota_source import with_quota
 from k8sdiag.checks._etcd_runbook import Etcdctl
@@ -28,8 +29,8 @@ def check(
             if member.quota_assumed:
                 reason = f"{member.quota_source}; 2 GiB is assumed"
                 yield Unseen(subject=f"quota of etcd/{member.name}", reason=reason)
-        clusters = _etcd_state.clusters(known)
-        for members in clusters:
+        stored = clusters(known)
+        for members in stored:
             etcdctl = Etcdctl(members, etcd.etcdctl_flags)
             yield from _numbers(members, limits)
             yield from _etcd_space.judge(members, etcdctl, limits, whole=not etcd.gaps)
@@ -37,7 +38,7 @@ def check(
         if isinstance(seen, EtcdSeenByAPIServer):
             # "etcd-0", "etcd-1"; before 1.28 it names members instead, by their URLs.
             stores = sorted(name for name in seen.db_bytes if "://" not in name)
-            if len(stores) > len(clusters):
+            if len(stores) > len(stored):
                 reason = f"the API server uses {', '.join(stores)}: give the endpoints of all"
                 yield Unseen(subject="another etcd", reason=reason)
     elif isinstance(seen, EtcdSeenByAPIServer):

@@ -103,3 +103,16 @@ class EtcdPods(Fact, frozen=True, kw_only=True):
 
     etcds: tuple[EtcdPod, ...]
     api_servers: tuple[APIServerPod, ...] = ()
+
+
+class EtcdBackup(Struct, frozen=True, kw_only=True):
+    """Something in the cluster that backs etcd up, by its own word."""
+
+    subject: str  # "cronjob/kube-system/etcd-backup", "k3s snapshots"
+    age_seconds: float | None  # of its last success; None: it never had one
+
+
+class EtcdBackups(Fact, frozen=True, kw_only=True):
+    """What backs etcd up as far as the API tells; most backups are made outside and not seen."""
+
+    backups: tuple[EtcdBackup, ...]

@@ -1,5 +1,7 @@
 """Ask every member of etcd: those that were given, and all that they name as their peers."""
 
+import time
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -11,6 +13,9 @@ from k8sdiag.readers.etcd import Etcd, endpoint
 from k8sdiag.sources import _etcd_answer
 from k8sdiag.sources._etcd_answer import Page
 
+SPREAD = 0.2  # of the largest, in use: beyond it members are read again
+SPREAD_BYTES = 64 << 20  # less comes and goes all the time
+AGAIN_SECONDS = 1.0
 AT_ONCE = 16  # members asked side by side; etcd clusters have 1 to 7
 
 
@@ -29,7 +34,28 @@ class _Answer(Struct, frozen=True):
 
 
 def collect(reader: Etcd) -> EtcdMembers:
-    """Raises Unavailable when no member answers."""
+    """Raises Unavailable when no member answers.
+
+    Members that seem to differ are read twice: a compaction reaches one after the other.
+    """
+    fact = _look(reader)
+    if _differ(fact.members):
+        time.sleep(AGAIN_SECONDS)
+        fact = _look(reader)
+    return fact
+
+
+def _differ(members: Iterable[EtcdMember]) -> bool:
+    in_use: dict[str, list[int]] = {}
+    for member in members:
+        in_use.setdefault(member.cluster_id, []).append(member.in_use_bytes)
+    return any(
+        max(sizes) - min(sizes) > max(SPREAD_BYTES, SPREAD * max(sizes))
+        for sizes in in_use.values()
+    )
+
+
+def _look(reader: Etcd) -> EtcdMembers:
     answers, failed = _ask_all(reader)
     if not answers:
         raise Unavailable("; ".join(f"{url}: {why}" for url, why in failed.items()))
