@@ -8,7 +8,7 @@ import msgspec
 from msgspec import structs
 
 from k8sdiag.forecast import Nearest, nearest_limits
-from k8sdiag.model import Finding, Outcome, Report, Usage
+from k8sdiag.model import Changes, Finding, Outcome, Report, Usage
 
 FORMAT = "json"
 API_VERSION = "k8sdiag.io/v1alpha1"
@@ -28,9 +28,42 @@ def render(report: Report) -> str:
     }
     if report.lab:
         document["lab"] = report.lab
+    if report.changes is not None:
+        document["changes"] = _changes(report.changes)
+    return _text(document)
+
+
+def changes(report: Report) -> str:
+    """What changed since the baseline, alone."""
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "Diff",
+        "cluster": report.cluster,
+        "takenAt": report.taken_at,
+        "version": report.version,
+        "changes": report.changes and _changes(report.changes),
+    }
+    return _text(document)
+
+
+def _text(document: dict[str, Any]) -> str:
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
     # All else stands inside strings, and a terminal may obey it (U+009B) or hide it (U+202E).
     return re.sub(r"[^\x20-\x7e\n]", lambda found: json.dumps(found[0])[1:-1], text) + "\n"
+
+
+def _changes(changes: Changes) -> dict[str, Any]:
+    groups = ("new", "worse", "better", "gone", "unseen")
+    return {
+        "cluster": changes.cluster,
+        "since": changes.since,
+        **{group: [_finding(f) for f in getattr(changes, group)] for group in groups},
+        "unjudged": changes.unjudged,
+        "moved": [
+            {"usage": _usage(m.usage), "before": m.before, "perDay": m.per_day}
+            for m in changes.moved
+        ],
+    }
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from k8sdiag.exporters import _text
+from k8sdiag.exporters import _changes, _text
 from k8sdiag.forecast import nearest_limits
 from k8sdiag.model import Finding, Report
 
@@ -22,7 +22,7 @@ def render(report: Report) -> str:
     not_whole = _text.not_whole(report)
     missed = f"; **{len(not_whole)} of {len(report.outcomes)} checks not judged, or not all of it**"
     blocks.append(f"{_text.when(report)}: {tally}{missed if not_whole else ''}.")
-    blocks += [_nearest(report), *map(_finding, found)]
+    blocks += [_nearest(report), changes(report), *map(_finding, found)]
     if not_whole:
         blocks.append("## Not judged, or not all of it")
         rows = [f"- {_code(o.check)} ({o.status}): {_prose(o.reason)}" for o in not_whole]
@@ -46,6 +46,22 @@ def _nearest(report: Report) -> str:
     return (
         _table(rows, ("nearest limit", "subject", "used", "of", "share", "breaks")) if rows else ""
     )
+
+
+def changes(report: Report) -> str:
+    """What changed since the baseline; "" where there is none."""
+    if report.changes is None:
+        return ""
+    found = [
+        f"- {word}: {_code(f.code)} {_code(f.subject)}"
+        for word, f in _changes.findings(report.changes)
+    ]
+    blocks = [f"**{_prose(_changes.title(report, report.changes))}**", "\n".join(found)]
+    if rows := _changes.rows(report.changes):
+        escaped = [(_code(a), _code(b), *map(_prose, rest)) for a, b, *rest in rows]
+        blocks.append(_table(escaped, tuple(h.lower() for h in _changes.HEADERS)))
+    blocks += [_prose(note) for note in _changes.notes(report.changes)]
+    return "\n\n".join(filter(None, blocks))
 
 
 def _finding(finding: Finding) -> str:

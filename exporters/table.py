@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from k8sdiag.exporters import _text
+from k8sdiag.exporters import _changes, _text
 from k8sdiag.forecast import nearest_limits
 from k8sdiag.model import Finding, Remedy, Report
 
@@ -13,7 +13,7 @@ TYPE = " " * 6  # before what can be copied
 
 def render(report: Report, *, width: int | None = None) -> str:
     """Plain text. Sentences are wrapped at `width` columns, if given; commands never are."""
-    blocks = [_head(report), _nearest(report), _findings(report, width)]
+    blocks = [_head(report), _nearest(report), changes(report), _findings(report, width)]
     blocks += [_not_whole(report, width), _cost(report)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -49,6 +49,21 @@ def _nearest(report: Report) -> str:
         return "No limit could be measured."
     headers = ("NEAREST LIMIT", "SUBJECT", "USED", "OF", "SHARE", "BREAKS")
     return _table(rows, headers)
+
+
+def changes(report: Report) -> str:
+    """What changed since the baseline; "" where there is none."""
+    if report.changes is None:
+        return ""
+    found = [
+        f"{word.upper()}  {_text.line(f.code)}  {_text.line(f.subject)}"
+        for word, f in _changes.findings(report.changes)
+    ]
+    blocks = ["\n".join([_changes.title(report, report.changes), *found])]
+    if rows := _changes.rows(report.changes):
+        blocks.append(_table(rows, _changes.HEADERS, right_from=2))
+    blocks += _changes.notes(report.changes)
+    return "\n\n".join(blocks)
 
 
 def _findings(report: Report, width: int | None) -> str:
@@ -115,9 +130,13 @@ def _wrapped(text: str, width: int | None) -> list[str]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> str:
+def _table(
+    rows: Sequence[tuple[str, ...]], headers: tuple[str, ...], right_from: int | None = None
+) -> str:
     from tabulate import tabulate
 
     # Names that look like numbers ("1e3") stay names.
-    right = ("left", "left", "right", "right", "right", "left")
+    right: tuple[str, ...] = ("left", "left", "right", "right", "right", "left")
+    if right_from is not None:
+        right = ("left",) * right_from + ("right",) * (len(headers) - right_from)
     return tabulate(rows, headers, tablefmt="plain", disable_numparse=True, colalign=right)

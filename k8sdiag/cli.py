@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from k8sdiag.commands import about, audit, etcd, forecast, serve
+from k8sdiag.commands import about, audit, diff, etcd, forecast, serve
 from k8sdiag.errors import one_line
 from k8sdiag.version import VERSION
 
@@ -39,6 +39,7 @@ for command in (
     about.checks,
     about.explain,
     about.rbac,
+    diff.diff,
     etcd.etcd,
     serve.serve,
 ):

@@ -197,6 +197,28 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return self.status in (Status.OK, Status.FINDINGS) and not self.reason
 
 
+class Moved(Struct, frozen=True, kw_only=True):
+    """A usage that both looks measured and that is another one now."""
+
+    usage: Usage  # as it is now
+    before: float
+    per_day: float | None  # None: the looks are too near to each other to tell
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What a report says that the report of an earlier look did not, and the other way round."""
+
+    cluster: str  # of the earlier look
+    since: datetime
+    new: tuple[Finding, ...] = ()
+    worse: tuple[Finding, ...] = ()  # as they are now; their severity has risen
+    better: tuple[Finding, ...] = ()
+    gone: tuple[Finding, ...] = ()  # as they were, judged again and not found
+    unseen: tuple[Finding, ...] = ()  # as they were; whether they are gone could not be judged
+    unjudged: tuple[str, ...] = ()  # checks that could be judged whole then and not now
+    moved: tuple[Moved, ...] = ()
+
+
 class Report(Struct, frozen=True, kw_only=True):
     cluster: str
     taken_at: datetime
@@ -205,3 +227,4 @@ class Report(Struct, frozen=True, kw_only=True):
     scale: dict[str, float] = {}
     cost: Cost = Cost()
     lab: str = ""
+    changes: Changes | None = None  # None: nothing was given to compare it with

@@ -15,7 +15,7 @@ import click
 from k8sdiag import plugins
 from k8sdiag.config import ConfigError
 from k8sdiag.errors import FINDINGS, FINE, NOT_JUDGED
-from k8sdiag.model import Report, Severity
+from k8sdiag.model import Finding, Report, Severity
 
 Writer = tuple[ModuleType, Path | None]  # an exporter and the file it goes to; None: stdout
 
@@ -59,12 +59,26 @@ def render(exporter: ModuleType, report: Report, *, to_stdout: bool) -> str:
     return text
 
 
-def exit_code(report: Report, fail_on: str) -> int:
-    """The promise of the command line: 1 wins over 3."""
-    found = [f.severity.rank for outcome in report.outcomes for f in outcome.findings]
+def exit_code(report: Report, fail_on: str, *, only_new: bool = False) -> int:
+    """The promise of the command line: 1 wins over 3.
+
+    With only_new, what the baseline had counts no more, nor what could not be judged then either.
+    """
+    if only_new and report.changes is not None:
+        return _of(
+            [*report.changes.new, *report.changes.worse],
+            fail_on,
+            whole=not report.changes.unjudged,
+        )
+    found = [f for outcome in report.outcomes for f in outcome.findings]
+    return _of(found, fail_on, whole=all(outcome.whole for outcome in report.outcomes))
+
+
+def _of(findings: Iterable[Finding], fail_on: str, *, whole: bool) -> int:
+    found = [f.severity.rank for f in findings]
     if fail_on != "never" and found and max(found) >= Severity(fail_on).rank:
         return FINDINGS
-    return FINE if all(outcome.whole for outcome in report.outcomes) else NOT_JUDGED
+    return FINE if whole else NOT_JUDGED
 
 
 def _write(path: Path, text: str, mode: int | None) -> None:

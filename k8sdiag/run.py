@@ -1,17 +1,19 @@
 """What the commands share: choose checks, look, judge, report."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from k8sdiag import config, plugins
 from k8sdiag import snapshot as snapshot_file
 from k8sdiag.collect import Door, collect
+from k8sdiag.compare import compare
 from k8sdiag.doors import Target, opened
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, Fact, Missing, Snapshot
+from k8sdiag.model import Check, Fact, Missing, Report, Snapshot
 from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
@@ -102,9 +104,22 @@ def page(check: Check) -> str:
 
 
 def report(
-    checks: Iterable[Check], snapshot: Snapshot, writers: Iterable[Writer], fail_on: str
+    checks: Iterable[Check],
+    snapshot: Snapshot,
+    writers: Iterable[Writer],
+    fail_on: str,
+    *,
+    baseline: Snapshot | None = None,
+    only_new: bool = False,
 ) -> int:
     """Judge, write every format, and give the exit code."""
-    judged = judge(checks, snapshot)
+    judged = compared(list(checks), baseline, snapshot) if baseline else judge(checks, snapshot)
     write(judged, writers)
-    return exit_code(judged, fail_on)
+    return exit_code(judged, fail_on, only_new=only_new)
+
+
+def compared(checks: Sequence[Check], old: Snapshot, new: Snapshot) -> Report:
+    """The report of the newer look with what changed, both judged by the same limits."""
+    before = judge(checks, old)
+    after = judge(checks, new)
+    return replace(after, changes=compare(before, after))

@@ -12,11 +12,19 @@ from k8sdiag.commands.options import CHOICE, CLUSTER, EXIT_CODES, OUTPUT, PATH, 
 @click.argument("snapshot", type=PATH, required=False)
 @click.option("--demo", is_flag=True, help="Judge the lab recording that ships with k8sdiag.")
 @CLUSTER
+@click.option("--baseline", metavar="OLD", type=PATH, help="Compare with this snapshot.")
+@click.option(
+    "--fail-on-new",
+    is_flag=True,
+    help="For the exit code count only what the baseline did not have.",
+)
 @CHOICE
 @OUTPUT
 def audit(
     snapshot: Path | None,
     demo: bool,
+    baseline: Path | None,
+    fail_on_new: bool,
     chosen: tuple[str, ...],
     skip: tuple[str, ...],
     config: Path | None,
@@ -31,11 +39,14 @@ def audit(
     from k8sdiag import output, run
     from k8sdiag.doors import Target
 
+    if fail_on_new and not baseline:
+        raise click.UsageError("--fail-on-new compares with an earlier look: give --baseline OLD")
     recording = recorded(snapshot, demo, cluster)
+    old = run.load(baseline) if baseline else None
     writers = output.writers(outputs)
     checks = run.choose(chosen, skip, config)
     facts = recording or run.look(checks.values(), Target(**cluster))
-    return run.report(checks.values(), facts, writers, fail_on)
+    return run.report(checks.values(), facts, writers, fail_on, baseline=old, only_new=fail_on_new)
 
 
 @click.command(epilog=EXIT_CODES)
