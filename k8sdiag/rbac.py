@@ -1,19 +1,23 @@
 """The smallest role that some sources need, from what they declare."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from k8sdiag.model import Permission
 from k8sdiag.plugins import Source
 
 NAME = "k8sdiag"
 # get on nodes/proxy reaches exec in every pod of the node, a port-forward whatever listens on the
-# loopback of a control plane's node: each only by an option of its own.
-PROXY, FORWARD = "nodes/proxy", "pods/portforward"
+# loopback of a control plane's node, pods/proxy every port of a pod: each only if it is asked for.
+KUBELET, FORWARD, POD = "nodes/proxy", "pods/portforward", "pods/proxy"
+DANGEROUS = {KUBELET, FORWARD, POD}
 
 
-def manifest(sources: Iterable[Source], *, proxy: bool, forward: bool) -> str:
-    """Roles and bindings as YAML for the service account k8sdiag in the namespace k8sdiag."""
-    left_out = {name for name, asked in ((PROXY, proxy), (FORWARD, forward)) if not asked}
+def manifest(sources: Iterable[Source], *, asked: Collection[str] = ()) -> str:
+    """Roles and bindings as YAML for the service account k8sdiag in the namespace k8sdiag.
+
+    `asked` are those of the DANGEROUS resources that it may have.
+    """
+    left_out = DANGEROUS - set(asked)
     wanted = {p for s in sources for p in s.permissions if p.resource not in left_out}
     return "---\n".join(
         _role(

@@ -42,13 +42,26 @@ def explain(check: str) -> int:
     is_flag=True,
     help="With what it takes to reach etcd's metrics through its pods in kube-system.",
 )
-def rbac(chosen: tuple[str, ...], kubelet_configz: str, etcd_port_forward: bool) -> int:
+@click.option(
+    "--coredns-metrics",
+    type=click.Choice(["off", "proxy"]),
+    default="off",
+    show_default=True,
+    help="With what --coredns-metrics=proxy of the audit needs.",
+)
+def rbac(
+    chosen: tuple[str, ...], kubelet_configz: str, etcd_port_forward: bool, coredns_metrics: str
+) -> int:
     """Print the smallest ClusterRole that the chosen checks need, ready for kubectl apply."""
     from k8sdiag import plugins, run
-    from k8sdiag.rbac import manifest
+    from k8sdiag.rbac import FORWARD, KUBELET, POD, manifest
 
     checks = run.choose(chosen, (), None)
     wanted = run.sources_of(checks.values(), plugins.sources()[0])
-    proxy = kubelet_configz == "proxy"
-    click.echo(manifest(wanted, proxy=proxy, forward=etcd_port_forward), nl=False)
+    asked = {
+        KUBELET: kubelet_configz == "proxy",
+        FORWARD: etcd_port_forward,
+        POD: coredns_metrics == "proxy",
+    }
+    click.echo(manifest(wanted, asked=[name for name, yes in asked.items() if yes]), nl=False)
     return 0

@@ -32,6 +32,8 @@ class Kubernetes:
         self.server = ""  # the API server's version, "v1.36.3"; "" if it does not tell
         self.quick = False  # read workload templates instead of every pod
         self.configz = False  # ask kubelets for their settings: nodes/proxy reaches exec as well
+        self.coredns_metrics = False  # ask CoreDNS for its numbers: needs pods/proxy
+        self.coredns_seconds = 10.0  # between two looks at them; they come at thousands a second
         self.forward_to_etcd = False  # nobody asks etcd itself: reach it through its pods
         self.progress: Progress = lambda *_: None  # called once a page
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
