@@ -1,19 +1,83 @@
 """What to type about slow image pulls, by who configures the kubelet."""
 
 import re
+from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from k8sdiag.coldstart import streams_of
 from k8sdiag.facts.nodes import Node
+from k8sdiag.knownkubelets import release
 from k8sdiag.model import Remedy
+from k8sdiag.pullforecast import Option
 
 _CONFIGURATION = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 _SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'
 _ONE_POOL = "one pool at a time; a restart of the kubelet leaves its pods running"
 
 
+def best(node: Node, helps: Sequence[Option]) -> Remedy:
+    """The setting that helps most first; what it would be together with the other, in words."""
+    first = helps[0]
+    if first.slots and first.streams:  # neither helps alone: pulls first, then their downloads
+        remedy = in_parallel(node, first.slots)
+        then = f", and raise max_concurrent_downloads to {first.streams}: one is nothing alone"
+    elif first.slots:
+        remedy, then = in_parallel(node, first.slots), ""
+    else:
+        remedy, then = more_downloads(node, first.streams or 0), ""
+    rest = [o for o in helps[1:] if o.seconds < first.seconds]
+    if rest:
+        then = f"; if that is not enough, {rest[-1].what}"
+    return replace(remedy, summary=remedy.summary + then)
+
+
+def more_downloads(node: Node, streams: int) -> Remedy:
+    """Raise the container runtime's own bound, where it reads it."""
+    restart = "sudo systemctl restart containerd  # on each node of the pool; containers go on"
+    if node.runtime.startswith("docker"):
+        return Remedy(
+            summary=f"let Docker download {streams} layers at once, {_ONE_POOL}",
+            commands=(
+                "sudo vi /etc/docker/daemon.json  # the line of the manifest",
+                "sudo systemctl reload docker  # on each node of the pool",
+            ),
+            manifest=f'{{"max-concurrent-downloads": {streams}}}\n',
+        )
+    line = f"  max_concurrent_downloads = {streams}\n"
+    where = "io.containerd.cri.v1.images"
+    note = ""
+    if streams_of(node.runtime) == (3, True):  # from 2.1 on
+        where = "io.containerd.transfer.v1.local"
+        note = (
+            "; where containerd logs at its start that it falls back to local image pull, the "
+            "line belongs under io.containerd.cri.v1.images instead"
+        )
+    elif node.runtime.startswith("containerd://1."):
+        where = "io.containerd.grpc.v1.cri"
+    return Remedy(
+        summary=f"let containerd download {streams} layers at once, one pool at a time{note}",
+        commands=(
+            "sudo vi /etc/containerd/config.toml  # the lines of the manifest",
+            restart,
+        ),
+        manifest=f"[plugins.'{where}']\n{line}",
+    )
+
+
+def critical_first(node: Node, slots: int) -> Remedy:
+    """Let what the node needs to be ready not wait behind what it does not."""
+    remedy = in_parallel(node, slots)
+    return replace(
+        remedy,
+        summary=f"{remedy.summary}; or bake the images of the node-critical DaemonSets into the "
+        "node image, so that they never queue",
+    )
+
+
 def in_parallel(node: Node, slots: int) -> Remedy:
     """Pull `slots` images at once, set where this kind of node takes it."""
-    release = re.match(r"v?(\d+)\.(\d+)", node.kubelet)
-    bounded = not release or (int(release[1]), int(release[2])) >= (1, 27)
+    bounded = release(node.kubelet) >= (1, 27)
     # Both lines: a drop-in with the second alone stops the kubelet, which has filled in
     # serializeImagePulls: true before it reads the drop-ins.
     settings = {"serializeImagePulls": "false"}
@@ -74,5 +138,15 @@ def without_flag() -> Remedy:
         "now (containerd: image_pull_progress_timeout, CRI-O: pull_progress_timeout)",
         commands=(
             "sudo grep -rs image-pull-progress-deadline /etc /usr/lib/systemd /var/lib/kubelet",
+        ),
+    )
+
+
+def same_settings(node: str, other: str) -> Remedy:
+    return Remedy(
+        summary="give all nodes of the pool one configuration: look for drop-ins and flags that "
+        "only some have, or for nodes made before the last change",
+        commands=tuple(
+            f"kubectl get --raw /api/v1/nodes/{name}/proxy/configz" for name in (node, other)
         ),
     )

@@ -40,6 +40,9 @@ class Puller(Struct, frozen=True, kw_only=True):
     cpus: float = math.inf
     qps: float = 0.0  # pulls that may start a second; 0: no limit
     burst: int = 0
+    # What a back-off grows by at most, evenly spread over the pods instead of at random
+    # (workerBackOffPeriodJitterFactor in pkg/kubelet/pod_workers.go).
+    jitter: float = 0.5
 
 
 class Image(Struct, frozen=True, kw_only=True):
@@ -83,53 +86,29 @@ def streams_of(runtime: str) -> tuple[int, bool]:
     return 3, name == "docker" or (name == "containerd" and release >= (2, 1))
 
 
-def pull_seconds(image: Image, puller: Puller, rates: Rates) -> float:
-    """One image on an otherwise idle node."""
+def download_seconds(image: Image, puller: Puller, rates: Rates) -> float:
+    """The bytes of one image that has link and streams to itself."""
     size = image.compressed_bytes
     biggest = image.biggest_layer_bytes
     if biggest is None:
         biggest = max(0.4 * size, size / image.layers)
-    streams = min(puller.streams, image.layers)
     stream = min(rates.stream_bytes_per_second, rates.link_bytes_per_second)
-    download = max(
-        size / min(rates.link_bytes_per_second, stream * streams),
+    return max(
+        size / min(rates.link_bytes_per_second, stream * min(puller.streams, image.layers)),
         biggest / stream,  # a layer comes through one stream
     )
-    unpack = max(
-        size / rates.gunzip_bytes_per_second,
+
+
+def unpack_seconds(image: Image, rates: Rates) -> float:
+    """The layers of one image, one after the other, on a core and a disk of its own."""
+    return max(
+        image.compressed_bytes / rates.gunzip_bytes_per_second,
         image.uncompressed_bytes / rates.disk_bytes_per_second,
     )
+
+
+def pull_seconds(image: Image, puller: Puller, rates: Rates) -> float:
+    """One image on an otherwise idle node."""
+    download, unpack = download_seconds(image, puller, rates), unpack_seconds(image, rates)
     hidden = rates.overlap * min(download, unpack)
     return rates.overhead_seconds + max(download, unpack) + hidden
-
-
-def serial_seconds(start: ColdStart, puller: Puller, rates: Rates) -> float:
-    """One image after the other: the sum, and the pulls of what others have pulled meanwhile.
-
-    Every container whose image is absent when its pod begins waits in the kubelet's queue, so
-    an image that ten pods share is asked for ten times.
-    """
-    asked = sum(len(pod) for pod in start.pods)
-    again = max(0, asked - len(start.images)) * rates.again_seconds
-    return sum(pull_seconds(image, puller, rates) for image in start.images) + again
-
-
-def parallel_seconds(start: ColdStart, puller: Puller, rates: Rates) -> float:
-    """The least that `puller.slots` pulls at once can take: the tightest of the known bounds.
-
-    Each resource has to carry all bytes, the slots all pulls, and the kubelet never pulls two
-    images of one pod at once. What is contended for between them comes on top.
-    """
-    compressed = sum(image.compressed_bytes for image in start.images)
-    uncompressed = sum(image.uncompressed_bytes for image in start.images)
-    alone = [pull_seconds(image, puller, rates) for image in start.images]
-    downloads = puller.streams * (1.0 if puller.streams_per_node else puller.slots)
-    starts = len(start.images) - puller.burst
-    return max(
-        compressed / min(rates.link_bytes_per_second, rates.stream_bytes_per_second * downloads),
-        uncompressed / rates.disk_bytes_per_second,
-        compressed / (rates.gunzip_bytes_per_second * max(1.0, min(puller.slots, puller.cpus))),
-        max((sum(alone[i] for i in pod) for pod in start.pods), default=0.0),
-        sum(alone) / puller.slots,
-        starts / puller.qps if puller.qps and starts > 0 else 0.0,
-    )

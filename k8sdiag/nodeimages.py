@@ -1,6 +1,7 @@
-"""What each node has to pull when it starts cold with the pods it runs now."""
+"""What each node has to pull when it starts: cold with the pods it runs now, or after a restart."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -10,25 +11,42 @@ from k8sdiag.facts.pods import Pods, Profile
 from k8sdiag.imagename import normalize
 
 _ENDED = ("Succeeded", "Failed")
-STATUS_MAX_IMAGES = 50  # nodeStatusMaxImages of the kubelet
+_ON_EVERY_NODE = ("DaemonSet", "StaticPod")
+_CRITICAL = "system-node-critical"
+_ROUND_TRIP = Image(compressed_bytes=0, uncompressed_bytes=0)  # it is there, but asked for
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """One node's cold start, as far as the sizes of its images are known."""
+    """One node's start, as far as the sizes of its images are known.
+
+    The pods are in the order in which a kubelet takes them up when it starts: static ones, then
+    by age (HandlePodAdditions sorts by creation).
+    """
 
     node: Node
-    start: ColdStart
-    pods: int  # that ask for at least one image
+    cold: ColdStart  # nothing is on the disk
+    warm: ColdStart  # the disk was kept: what is always asked for, and what was deleted since
+    daemons: tuple[bool, ...]  # of each pod of `cold`, whether every node runs one
+    critical: tuple[bool, ...]  # whether its priority is system-node-critical
     unsized: int = 0  # images whose size no node tells
     unsized_at_most_bytes: float = 0.0  # together; infinity: nothing bounds them
 
     @property
+    def pods(self) -> int:
+        """Those that ask for at least one image."""
+        return len(self.daemons)
+
+    @property
     def compressed_bytes(self) -> float:
-        return sum(image.compressed_bytes for image in self.start.images)
+        return sum(image.compressed_bytes for image in self.cold.images)
+
+    @property
+    def uncompressed_bytes(self) -> float:
+        return sum(image.uncompressed_bytes for image in self.cold.images)
 
     @property
     def count(self) -> int:
-        return len(self.start.images) + self.unsized
+        return len(self.cold.images) + self.unsized
 
     @property
     def coverage(self) -> float:
@@ -37,71 +55,133 @@ class Demand(Struct, frozen=True, kw_only=True):
         return self.compressed_bytes / most if most else 1.0
 
 
-def demands(nodes: Nodes, pods: Pods, rates: Rates) -> Iterator[Demand]:
-    """One Demand per node with pods, in the nodes' order."""
-    names = [_names(profile) for profile in pods.profiles]
-    ready = [profile.phase == "Running" for profile in pods.profiles]
-    catalogue = _Catalogue(nodes, rates)
-    counts = _profiles_by_node(pods)
+def only(start: ColdStart, kept: tuple[bool, ...]) -> ColdStart:
+    """The start of some of the pods; equal pods give equal starts, whatever else runs there."""
+    number: dict[int, int] = {}
+    pods = tuple(
+        tuple(number.setdefault(image, len(number)) for image in pod)
+        for pod, keep in zip(start.pods, kept, strict=True)
+        if keep
+    )
+    return ColdStart(images=tuple(start.images[image] for image in number), pods=pods)
+
+
+def demands(
+    nodes: Nodes, pods: Pods, rates: Rates, max_images: Callable[[Node], int]
+) -> Iterator[Demand]:
+    """One Demand per node with pods, in the nodes' order. `max_images`: how many a node lists."""
+    templates = [_Template(profile) for profile in pods.profiles]
+    catalogue = Catalogue(nodes, rates)
+    profiles = _profiles_by_node(pods, templates)
     for node in nodes.nodes:
-        here = {p: n for p, n in counts.get(node.name, {}).items() if names[p]}
-        if here:
-            yield _demand(node, here, names, ready, catalogue)
+        if here := profiles.get(node.name):
+            yield _demand(node, [templates[p] for p in here], catalogue, max_images(node))
+
+
+def pulling_pods(pods: Pods) -> dict[str, int]:
+    """How many pods of each node ask for at least one image when it starts."""
+    pulls = [bool(_Template(profile).images) for profile in pods.profiles]
+    counts = Counter(n for p, n in zip(*pods.columns(), strict=True) if pulls[p])
+    return {pods.nodes[number]: count for number, count in counts.items()}
+
+
+class _Template:
+    """What the pods of one profile pull, each image once, in the order of their start."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.static = profile.workload.kind == "StaticPod"
+        self.daemon = profile.workload.kind in _ON_EVERY_NODE
+        self.critical = profile.priority_class == _CRITICAL
+        self.running = profile.phase == "Running"
+        self.always: frozenset[str] = frozenset()
+        self.images: tuple[str, ...] = ()
+        if profile.phase in _ENDED:
+            return
+        containers = sorted(profile.containers, key=lambda c: not c.init)
+        asked = [
+            (normalize(c.image), c.pull_policy)
+            for c in (*profile.image_volumes, *containers)
+            if c.image and c.pull_policy != "Never"
+        ]
+        self.images = tuple(dict.fromkeys(name for name, _ in asked))
+        self.always = frozenset(name for name, policy in asked if policy == "Always")
 
 
 def _demand(
     node: Node,
-    here: dict[int, int],
-    names: list[tuple[str, ...]],
-    ready: list[bool],
-    catalogue: "_Catalogue",
+    templates: list[_Template],
+    catalogue: "Catalogue",
+    max_images: int,
 ) -> Demand:
     held = frozenset(node.images)
-    position: dict[str, int | None] = {}
+    full = len(held) == max_images
     images: list[Image] = []
-    listed = catalogue.smallest(node)
+    position: dict[str, int | None] = {}
+    deleted: dict[str, Image] = {}  # by the kubelet's garbage collection, as that of init ones
     at_most = 0.0
-    pods: list[tuple[int, ...]] = []
-    for profile, count in here.items():
-        for name in names[profile]:
+    for template in templates:
+        for name in template.images:
             if name in position:
                 continue
             image = catalogue.find(name, held)
             position[name] = None if image is None else len(images)
-            if image is not None:
-                images.append(image)
-            else:
-                # A running container's image lies on the node: what its list leaves out is
+            if image is None:
+                # A running container's image lies on the node: what its full list leaves out is
                 # smaller than all it shows.
-                at_most += listed if ready[profile] else float("inf")
-        pods += [tuple(i for n in names[profile] if (i := position[n]) is not None)] * count
+                known = template.running and full and held
+                at_most += catalogue.smallest(node) if known else float("inf")
+                continue
+            images.append(image)
+            if held and not full and not catalogue.holds(held, name):
+                deleted[name] = image
     return Demand(
         node=node,
-        start=ColdStart(images=tuple(images), pods=tuple(pods)),
-        pods=sum(here.values()),
+        cold=ColdStart(
+            images=tuple(images),
+            pods=tuple(
+                tuple(i for name in t.images if (i := position[name]) is not None)
+                for t in templates
+            ),
+        ),
+        warm=_warm(templates, deleted),
+        daemons=tuple(t.daemon for t in templates),
+        critical=tuple(t.critical for t in templates),
         unsized=sum(i is None for i in position.values()),
         unsized_at_most_bytes=at_most,
     )
 
 
-def _names(profile: Profile) -> tuple[str, ...]:
-    """The images of a pod that a cold node pulls, each once, in the order they start."""
-    if profile.phase in _ENDED:
-        return ()
-    order = sorted(profile.containers, key=lambda c: not c.init)
-    return tuple(
-        dict.fromkeys(normalize(c.image) for c in order if c.image and c.pull_policy != "Never")
-    )
+def _warm(templates: list[_Template], deleted: dict[str, Image]) -> ColdStart:
+    images = list(deleted.values())
+    number = {name: i for i, name in enumerate(deleted)}
+    pods = []
+    for template in templates:
+        pulls = []
+        for name in template.images:
+            if name in number:
+                pulls.append(number[name])
+            elif name in template.always:
+                pulls.append(len(images))
+                images.append(_ROUND_TRIP)
+        if pulls:
+            pods.append(tuple(pulls))
+    return ColdStart(images=tuple(images), pods=tuple(pods))
 
 
-def _profiles_by_node(pods: Pods) -> dict[str, dict[int, int]]:
-    counts: list[dict[int, int]] = [{} for _ in pods.nodes]
-    for profile, node in zip(*pods.columns(), strict=True):
-        counts[node][profile] = counts[node].get(profile, 0) + 1
-    return dict(zip(pods.nodes, counts, strict=True))
+def _profiles_by_node(pods: Pods, templates: list[_Template]) -> "dict[str, list[int]]":
+    """The profiles of each node's pods that pull, in the order of their start."""
+    found: list[list[tuple[bool, int, int]]] = [[] for _ in pods.nodes]
+    for profile, node, created in zip(*pods.columns(), pods.created(), strict=True):
+        template = templates[profile]
+        if template.images:
+            found[node].append((not template.static, created, profile))
+    return {
+        name: [profile for _, _, profile in sorted(here)]
+        for name, here in zip(pods.nodes, found, strict=True)
+    }
 
 
-class _Catalogue:
+class Catalogue:
     """The sizes of images by name: what a node says of its own, else what any other says."""
 
     def __init__(self, nodes: Nodes, rates: Rates) -> None:
@@ -114,15 +194,16 @@ class _Catalogue:
             for name in nodes.images[i].names:
                 self._by_name.setdefault(normalize(name), []).append(i)
 
-    def find(self, name: str, held: frozenset[int]) -> Image | None:
+    def find(self, name: str, held: frozenset[int] = frozenset()) -> Image | None:
         """A tag may name several images (architectures, pushes): the smallest, for "at least"."""
         known = self._by_name.get(name, [])
         own = [i for i in known if i in held] or known
         images = [self._images[i] for i in own]
         return min(images, key=lambda i: i.compressed_bytes, default=None)
 
+    def holds(self, held: frozenset[int], name: str) -> bool:
+        return any(i in held for i in self._by_name.get(name, []))
+
     def smallest(self, node: Node) -> float:
         """What an image is at most that the node's full list leaves out, in compressed bytes."""
-        if len(node.images) != STATUS_MAX_IMAGES:
-            return float("inf")
         return min(self._images[i].compressed_bytes for i in node.images)

@@ -1,36 +1,37 @@
-"""Each node's cold start with the settings that its kubelet is known to have."""
+"""How long each node's image pulls take when it starts, with the settings it is known to have."""
 
+import math
 from collections.abc import Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from k8sdiag.coldstart import Puller, Rates, parallel_seconds, serial_seconds, streams_of
-from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs, KubeletSettings
-from k8sdiag.facts.nodes import Node, Nodes
-from k8sdiag.facts.pods import Pods
-from k8sdiag.model import Missing
-from k8sdiag.neighbors import is_node
-from k8sdiag.nodeimages import Demand, demands
+from k8sdiag.coldstart import ColdStart, Puller, Rates, streams_of
+from k8sdiag.facts.kubelet import KubeletSettings
+from k8sdiag.knownkubelets import Known
+from k8sdiag.nodeimages import Demand, only
+from k8sdiag.pullrates import Measured
+from k8sdiag.pullsim import Pulled, simulate
 
 
 class Forecast(Struct, frozen=True, kw_only=True):
-    """One node's cold start."""
+    """One node's start, in seconds."""
 
     demand: Demand
-    settings: KubeletSettings | None  # None: unknown, and why
+    settings: KubeletSettings | None  # None: unknown, and why; then it pulls without a bound
     why: str
-    serial_seconds: float
-    parallel_seconds: float  # at least, with the slots it is known to have, else with no bound
-    remedy_seconds: float  # at least, with the slots of the remedy
+    puller: Puller
+    rates: Rates
+    measured: Measured | None  # None: the rates are assumed
+    cold_seconds: float  # until all its pods run, on an empty disk
+    serial_seconds: float  # the same, one image at a time
+    daemons_seconds: float  # the same, until its DaemonSet and static pods run
+    critical_seconds: float  # the same, until its node-critical pods run
+    new_seconds: float  # a new node that has no other pods yet, until its DaemonSet pods run
 
     @property
     def serial(self) -> bool:
-        return self.settings is not None and self.settings.slots == 1
-
-    @property
-    def least_seconds(self) -> float:
-        return self.serial_seconds if self.serial else self.parallel_seconds
+        return self.puller.slots == 1
 
     @property
     def what(self) -> str:
@@ -43,82 +44,116 @@ class Forecast(Struct, frozen=True, kw_only=True):
     def how(self) -> str:
         if self.settings is None:
             return "in parallel at best"
-        slots = self.settings.slots or 0.0
-        many = "one" if slots == 1 else "any number" if slots == float("inf") else f"{slots:g}"
+        slots = self.puller.slots
+        many = "one" if slots == 1 else "any number" if slots == math.inf else f"{slots:g}"
         return f"{many} at a time ({self.settings.sources.get('serialize_image_pulls', '')})"
 
+    @property
+    def warm_seconds(self) -> float:
+        """A restart that keeps the disk: the registry is asked for what is always pulled."""
+        return simulate(self.demand.warm, self.puller, self.rates).seconds
 
-# What distributions set instead of the kubelet's default of one image at a time.
-_PARALLEL = ("Bottlerocket", "Amazon Linux 2023", "Red Hat Enterprise Linux CoreOS", "Talos")
-
-
-def shipped(node: Node) -> str:
-    """ ", though Talos ships parallel pulls": an assumption, for its operator can change it."""
-    marks = {"-gke.": "GKE", "+k3s": "k3s", "+rke2": "RKE2"}
-    names = [name for name in _PARALLEL if node.os_image.startswith(name)]
-    names += [name for mark, name in marks.items() if mark in node.kubelet]
-    return f", though {names[0]} ships parallel pulls" if names else ""
+    def cold_with(self, rates: Rates) -> float:
+        return simulate(self.demand.cold, self.puller, rates).seconds
 
 
-def forecasts(
-    nodes: Nodes, pods: Pods, known: "Known", rates: Rates, *, remedy_slots: int
-) -> Iterator[Forecast]:
-    """One forecast per node with pods, in the nodes' order."""
-    for demand in demands(nodes, pods, rates):
-        yield _forecast(demand, known, rates, remedy_slots)
+class Option(Struct, frozen=True, kw_only=True):
+    """Other settings, and how long a cold start takes with them."""
+
+    slots: int | None = None  # maxParallelImagePulls; None: as it is
+    streams: int | None = None  # max_concurrent_downloads; None: as it is
+    seconds: float
+
+    @property
+    def what(self) -> str:
+        names = {"maxParallelImagePulls": self.slots, "max_concurrent_downloads": self.streams}
+        return " and ".join(f"{name} {value}" for name, value in names.items() if value)
 
 
-class Known:
-    """The settings of each node: its own kubelet's, else those of its like that were asked."""
+class Forecaster:
+    """Forecasts nodes, equal ones once."""
 
-    def __init__(
-        self, nodes: Nodes, kubelets: KubeletConfigs | Missing, host: HostKubelet | Missing
-    ) -> None:
-        self._own: dict[str, KubeletSettings] = {}
-        self._like: dict[tuple[str, str], list[KubeletSettings]] = {}
-        self._why = "no kubelet of its pool and version answered"
-        if isinstance(kubelets, Missing):
-            self._why = kubelets.reason
-        else:
-            self._own = {k.node: k.settings for k in kubelets.kubelets}
-        if isinstance(host, HostKubelet) and host.settings and host.running is not None:
-            here = [n.name for n in nodes.nodes if is_node(host.node, n.name)]
-            self._own = dict.fromkeys(here, host.settings) | self._own
-        for node in nodes.nodes:
-            own = self._own.get(node.name)
-            if own is not None and own.slots is not None:
-                self._like.setdefault((node.pool, node.kubelet), []).append(own)
+    def __init__(self, known: Known, assumed: Rates, measured: dict[str, Measured]) -> None:
+        self._known = known
+        self._assumed = assumed
+        self._measured = measured
+        self._seen: dict[tuple[ColdStart, Puller, Rates], Pulled] = {}
 
-    def of(self, node: Node) -> tuple[KubeletSettings | None, str]:
-        """(None, why) where it is not known how many images the node pulls at once."""
-        like = self._like.get((node.pool, node.kubelet), [])
-        settings = self._own.get(node.name) or (like[0] if like else None)
-        if settings is None:
-            return None, self._why
-        if settings.slots is None:
-            return None, "its kubelet's serializeImagePulls could not be read"
-        if node.name not in self._own and len({s.slots for s in like}) > 1:
-            return None, "the kubelets asked of its pool and version differ"
-        return settings, ""
-
-
-def _forecast(demand: Demand, known: Known, rates: Rates, remedy_slots: int) -> Forecast:
-    settings, why = known.of(demand.node)
-    streams, per_node = streams_of(demand.node.runtime)
-    node = Puller(streams=streams, streams_per_node=per_node, cpus=demand.node.cpus or float("inf"))
-    parallel = node
-    if settings is not None and settings.slots != 1:
-        parallel = replace(
-            node,
-            slots=settings.slots or float("inf"),
-            qps=settings.registry_pull_qps or 0,
-            burst=settings.registry_burst or 0,
+    def forecast(self, demand: Demand) -> Forecast:
+        node = demand.node
+        settings, why = self._known.of(node)
+        measured = self._measured.get(node.pool) or self._measured.get("*")
+        rates = measured.rates if measured else self._assumed
+        puller = _puller(demand, settings)
+        cold = self._simulate(demand.cold, puller, rates)
+        one = puller if puller.slots == 1 else replace(puller, slots=1.0)
+        new = self._simulate(only(demand.cold, demand.daemons), puller, rates)
+        return Forecast(
+            demand=demand,
+            settings=settings,
+            why=why,
+            puller=puller,
+            rates=rates,
+            measured=measured,
+            cold_seconds=cold.seconds,
+            serial_seconds=self._simulate(demand.cold, one, rates).seconds,
+            daemons_seconds=_last(cold, demand.daemons),
+            critical_seconds=_last(cold, demand.critical),
+            new_seconds=new.seconds,
         )
-    return Forecast(
-        demand=demand,
-        settings=settings,
-        why=why,
-        serial_seconds=serial_seconds(demand.start, node, rates),
-        parallel_seconds=parallel_seconds(demand.start, parallel, rates),
-        remedy_seconds=parallel_seconds(demand.start, replace(node, slots=remedy_slots), rates),
+
+    def _simulate(self, start: ColdStart, puller: Puller, rates: Rates) -> Pulled:
+        key = (start, puller, rates)
+        if key not in self._seen:
+            self._seen[key] = simulate(*key)
+        return self._seen[key]
+
+
+def options(forecast: Forecast, *, slots: int, streams: int) -> list[Option]:
+    """What other settings would make of a node's cold start, the one that helps most first.
+
+    Both together come last, whatever they bring: one change at a time shows what it did.
+    """
+    puller = forecast.puller
+    changes: list[tuple[int | None, int | None]] = []
+    if forecast.settings is not None and (slots > puller.slots or puller.slots == math.inf):
+        changes.append((slots, None))
+    if streams > puller.streams and not forecast.demand.node.runtime.startswith("cri-o"):
+        changes.append((None, streams))
+    single = sorted((_option(forecast, s, d) for s, d in changes), key=lambda o: o.seconds)
+    return [*single, _option(forecast, slots, streams)] if len(single) > 1 else single
+
+
+def _option(forecast: Forecast, slots: int | None, streams: int | None) -> Option:
+    puller = forecast.puller
+    if slots is not None:
+        # The remedy sets the pull rate as well, so that nothing is refused.
+        puller = replace(puller, slots=float(slots), qps=0.0)
+    if streams is not None:
+        puller = replace(puller, streams=streams)
+    done = simulate(forecast.demand.cold, puller, forecast.rates)
+    return Option(slots=slots, streams=streams, seconds=done.seconds)
+
+
+def _puller(demand: Demand, settings: KubeletSettings | None) -> Puller:
+    streams, per_node = streams_of(demand.node.runtime)
+    puller = Puller(streams=streams, streams_per_node=per_node, cpus=demand.node.cpus or math.inf)
+    if settings is None:
+        return puller
+    return replace(
+        puller,
+        slots=settings.slots or math.inf,
+        qps=float(settings.registry_pull_qps or 0),
+        burst=settings.registry_burst or 0,
     )
+
+
+def _last(pulled: Pulled, of: tuple[bool, ...]) -> float:
+    return max((s for s, wanted in zip(pulled.pods, of, strict=True) if wanted), default=0.0)
+
+
+def by_pool(forecasts: Iterator[Forecast]) -> dict[str, list[Forecast]]:
+    found: dict[str, list[Forecast]] = {}
+    for forecast in forecasts:
+        found.setdefault(forecast.demand.node.pool, []).append(forecast)
+    return dict(sorted(found.items()))

@@ -106,8 +106,8 @@ class Table:
                 if found := digest_of(ids.get(container.name, "")):
                     key = (container.image, *found)
                     counts[key] = counts.get(key, 0) + pods
-        for (image, digest, repository), containers in sorted(counts.items()):
-            yield Served(image, digest, repository, containers)
+        for (image, digest, repository), count in sorted(counts.items()):
+            yield Served(image, digest, repository, count)
 
 
 def _key(pod: Pod) -> object:

@@ -1,72 +1,38 @@
+"""The forecast: quiet where nothing would change, loud with the node, the time and the setting."""
+
 from array import array
-from collections.abc import Sequence
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from k8sdiag import Finding, Metric, Missing, Severity, Unseen, Usage
-from k8sdiag.checks.image_pull import ImagePull, check
-from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs, KubeletSettings
+from k8sdiag import Metric, Missing, Severity, Usage
+from k8sdiag.checks._image_pull_limits import ImagePull
+from k8sdiag.checks._image_pull_remedy import more_downloads
+from k8sdiag.checks.image_pull import check
+from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Image, Node, Nodes
-from k8sdiag.facts.pods import Container, Pods, Profile, Workload, pack
+from k8sdiag.facts.pods import Pods, pack
+from k8sdiag.facts.pulls import ImagePulls, Pull
 from k8sdiag.model import Said
-
-GB = 10**9
-NODE = Node(name="n1", pool="p", kubelet="v1.36.3", runtime="containerd://2.0.6", cpus=32)
-NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
-NOT_READ = Missing(reason="not read: add --kubelet-configz=proxy")
-NO_KUBELET = HostKubelet(node="laptop", running=False)
-SERIAL = KubeletSettings(
-    serialize_image_pulls=True,
-    max_parallel_image_pulls=0,
-    registry_pull_qps=5,
-    registry_burst=10,
-    sources={"serialize_image_pulls": "default"},
+from tests.checks.pulling import (
+    GB,
+    NO_KUBELET,
+    NODE,
+    NOT_READ,
+    PARALLEL,
+    SERIAL,
+    TEN,
+    UNBOUNDED,
+    findings,
+    nodes,
+    pods,
+    profile,
+    told,
+    unseen,
 )
-UNBOUNDED = replace(SERIAL, serialize_image_pulls=False)
-PARALLEL = replace(UNBOUNDED, max_parallel_image_pulls=5)
 
-
-def nodes(*sizes: float, of: Sequence[Node] = (NODE,)) -> Nodes:
-    """Nodes that all hold images of these sizes in GB, called r/0, r/1, ..."""
-    images = tuple(Image(names=(f"r.io/{i}:v1",), size_bytes=int(s * GB)) for i, s in _each(sizes))
-    held = tuple(range(len(images)))
-    return Nodes(nodes=tuple(replace(n, images=n.images or held) for n in of), images=images)
-
-
-def _each(sizes: Sequence[float]) -> Sequence[tuple[int, float]]:
-    return list(enumerate(sizes))
-
-
-def profile(*images: object, phase: str = "Running", policy: str = "IfNotPresent") -> Profile:
-    return Profile(
-        workload=Workload("shop", "Deployment", "web"),
-        containers=tuple(Container(image=f"r.io/{i}:v1", pull_policy=policy) for i in images),
-        phase=phase,
-    )
-
-
-def pods(*profiles: Profile, on: Sequence[str] = ("n1",)) -> Pods:
-    """One pod of each profile on each node."""
-    count = len(profiles)
-    return Pods(
-        profiles=profiles,
-        nodes=tuple(on),
-        profile_column=pack(array("I", list(range(count)) * len(on))),
-        node_column=pack(array("I", [n for n in range(len(on)) for _ in range(count)])),
-    )
-
-
-def told(*settings: KubeletSettings, node: str = "n1", pool: str = "p") -> KubeletConfigs:
-    return KubeletConfigs(
-        kubelets=tuple(
-            Kubelet(
-                node=node if i == 0 else f"n{i + 1}", pool=pool, version="v1.36.3", settings=each
-            )
-            for i, each in enumerate(settings)
-        )
-    )
+NO_EVENTS = ImagePulls(pulls=())
 
 
 def judge(
@@ -75,19 +41,9 @@ def judge(
     kubelets: KubeletConfigs | Missing = NOT_READ,
     host: HostKubelet | Missing = NO_KUBELET,
     limits: ImagePull | None = None,
+    pulls: ImagePulls | Missing = NO_EVENTS,
 ) -> list[Said]:
-    return list(check(of, running, kubelets, host, limits or ImagePull()))
-
-
-def findings(said: Sequence[Said]) -> list[Finding]:
-    return [x for x in said if isinstance(x, Finding)]
-
-
-def unseen(said: Sequence[Said]) -> list[Unseen]:
-    return [x for x in said if isinstance(x, Unseen)]
-
-
-TEN = [profile(i) for i in range(10)]
+    return list(check(of, running, kubelets, host, pulls, limits or ImagePull()))
 
 
 @pytest.mark.parametrize(
@@ -149,29 +105,6 @@ def test_quiet(of: Nodes, running: Pods, kubelets: KubeletConfigs | Missing) -> 
 
 
 @pytest.mark.parametrize(
-    "host",
-    [
-        pytest.param(NO_KUBELET, id="no kubelet"),
-        pytest.param(replace(NO_KUBELET, running=True, settings=SERIAL), id="one at a time"),
-        pytest.param(replace(NO_KUBELET, running=True, settings=UNBOUNDED), id="no bound"),
-    ],
-)
-def test_a_host_alone_is_no_reason_for_alarm(host: HostKubelet) -> None:
-    said = judge(NOT_ASKED, NOT_ASKED, NOT_ASKED, host)
-
-    assert findings(said) == []
-    assert unseen(said) == []
-
-
-def test_a_host_whose_processes_hide_is_unseen_where_nothing_else_is_asked() -> None:
-    hidden = replace(NO_KUBELET, running=None, unseen="run it with hostPID")
-
-    (alone,) = unseen(judge(NOT_ASKED, NOT_ASKED, NOT_ASKED, hidden))
-    assert alone.reason == "run it with hostPID"
-    assert unseen(judge(nodes(0.1), pods(profile(0)), told(SERIAL), hidden)) == []
-
-
-@pytest.mark.parametrize(
     ("size", "severity"),
     [(6, Severity.WARNING), (20, Severity.CRITICAL)],
 )
@@ -207,7 +140,7 @@ def test_one_finding_per_pool_names_the_worst_node() -> None:
     (finding,) = findings(said)
     assert "n8's 12 images" in finding.message
     assert "39 more of its nodes" in finding.message
-    assert len([x for x in said if isinstance(x, Usage)]) == 1
+    assert len([x for x in said if isinstance(x, Usage)]) == 2  # of its pool, not of each node
 
 
 @pytest.mark.parametrize(
@@ -300,23 +233,6 @@ def test_the_list_of_another_node_tells_a_size() -> None:
     assert unseen(said) == []
 
 
-def test_pulls_that_the_kubelet_refuses() -> None:
-    (finding,) = findings(judge(nodes(0.1), pods(*[profile(0)] * 110), told(UNBOUNDED)))
-
-    assert (finding.code, finding.severity) == ("refused", Severity.WARNING)
-    assert (finding.observed, finding.limit) == (110, 60)
-    assert "pull QPS exceeded" in finding.message
-
-
-def test_the_flag_that_later_kubelets_do_not_know() -> None:
-    settings = replace(SERIAL, image_pull_progress_deadline_seconds=1800.0)
-    host = HostKubelet(node="n1", running=True, settings=settings)
-
-    (finding,) = findings(judge(NOT_ASKED, NOT_ASKED, NOT_ASKED, host))
-
-    assert (finding.code, finding.subject) == ("removed-flag", "node/n1")
-
-
 NO_NODES = Missing(reason='may not list "nodes"')
 NO_PODS = Missing(reason='may not list "pods"')
 NO_CLUSTER = Missing(reason="no kubeconfig")
@@ -337,32 +253,204 @@ def test_what_could_not_be_listed_is_unseen(
     assert [gap.reason for gap in unseen(judge(of, running))] == reasons
 
 
-def test_the_usage_says_where_its_numbers_come_from() -> None:
+def test_the_usages_say_where_their_numbers_come_from() -> None:
     said = judge(nodes(*[6] * 10), pods(*TEN), told(SERIAL))
 
-    (usage,) = (x for x in said if isinstance(x, Usage))
-    assert (usage.limit_id, usage.subject, usage.unit) == ("node-cold-start", "pool/p", "seconds")
-    assert (usage.limit, usage.driver) == (600, "pods_per_node")
-    assert usage.used > 600
-    assert usage.source.startswith("at least, for n1's 10 images (60 GB), one at a time (default)")
+    cold, new = (x for x in said if isinstance(x, Usage))
+    assert (cold.limit_id, cold.subject, cold.unit) == ("node-cold-start", "pool/p", "seconds")
+    assert (cold.limit, cold.driver) == (600, "pods_per_node")
+    assert cold.used > 600
+    assert cold.source.startswith("at least, for n1's 10 images (60 GB), one at a time (default)")
+    assert (new.limit_id, new.used, new.limit) == ("node-provision", 0, 900)
 
 
-def test_metrics_of_the_pool_and_of_this_host() -> None:
-    host = HostKubelet(node="n1", running=True, settings=UNBOUNDED)
+def test_metrics_of_the_three_cases() -> None:
+    running = pods(*TEN, profile(0, policy="Always"), profile(1, kind="DaemonSet"))
 
-    said = judge(nodes(*[6] * 10), pods(*TEN), NOT_READ, host)
+    said = judge(nodes(*[6] * 10), running, told(SERIAL))
 
-    metrics = {(x.name, x.labels.get("pulls")): x.value for x in said if isinstance(x, Metric)}
-    cold = {pulls: metrics.pop(("node_cold_start_seconds", pulls)) for pulls in _PULLS}
-    assert cold["serial"] > cold["parallel"] > 0
-    assert metrics == {
-        ("kubelet_serialize_image_pulls", None): 0,
-        ("kubelet_registry_pull_qps", None): 5,
-        ("kubelet_registry_burst", None): 10,
+    values = {
+        x.labels.get("case", x.labels.get("pulls")): x.value for x in said if isinstance(x, Metric)
     }
+    assert values["serial"] == values["cold-same-pods"] > 10 * 6 * GB / (80 * 2**20)
+    assert values["cold-daemonsets"] == pytest.approx(values["cold-same-pods"] / 10, rel=0.01)
+    assert values["warm-restart"] == 0.5
+    assert "parallel" not in values
 
 
-_PULLS = ("serial", "parallel")
+CRITICAL = profile(10, kind="DaemonSet", priority="system-node-critical")
+BULK = nodes(*[6] * 10, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("running", "kubelets"),
+    [
+        pytest.param(pods(CRITICAL, *TEN), told(SERIAL), id="older than the others"),
+        pytest.param(pods(*TEN[:3], CRITICAL), told(SERIAL), id="after little"),
+        pytest.param(pods(*TEN, CRITICAL), told(UNBOUNDED), id="beside the others"),
+        pytest.param(pods(*TEN), told(SERIAL), id="none of them"),
+        pytest.param(
+            pods(
+                *TEN,
+                profile(0, kind="DaemonSet", priority="system-node-critical"),
+                profile(9, kind="DaemonSet", priority="system-node-critical"),
+                profile(*range(8), kind="DaemonSet", priority="system-node-critical"),
+            ),
+            told(SERIAL),
+            id="which are the bulk themselves",
+        ),
+    ],
+)
+def test_quiet_where_node_critical_images_wait_for_nobody(
+    running: Pods, kubelets: KubeletConfigs
+) -> None:
+    assert "queued" not in [f.code for f in findings(judge(BULK, running, kubelets))]
+
+
+def test_node_critical_images_queue_behind_those_of_older_pods() -> None:
+    found = {f.code: f for f in findings(judge(BULK, pods(*TEN, CRITICAL), told(SERIAL)))}
+
+    assert found.keys() == {"queued", "serialized"}
+    queued = found["queued"]
+    assert queued.observed is not None
+    assert queued.observed > 10 * 6 * GB / (80 * 2**20)
+    assert "on n1 the images of 1 node-critical pods are there after 13 minutes" in queued.message
+    assert "alone after 2s" in queued.message
+    assert "the largest of 6 GB" in queued.message
+    assert queued.remedy is not None
+    assert "serializeImagePulls: false" in queued.remedy.manifest
+
+
+def test_a_static_pod_is_taken_up_before_all_others() -> None:
+    static = replace(CRITICAL, workload=replace(CRITICAL.workload, kind="StaticPod"))
+
+    said = judge(BULK, pods(*TEN, static), told(SERIAL))
+
+    assert "queued" not in [f.code for f in findings(said)]
+
+
+def test_a_new_node_whose_daemonsets_take_longer_than_an_autoscaler_waits() -> None:
+    daemons = [profile(i, kind="DaemonSet") for i in range(10)]
+
+    quiet = findings(judge(nodes(*[3] * 10), pods(*daemons), told(SERIAL)))
+    loud = {f.code: f for f in findings(judge(nodes(*[8] * 10), pods(*daemons), told(SERIAL)))}
+
+    assert [f.code for f in quiet] == []
+    assert loud.keys() == {"daemonsets", "serialized"}
+    assert "a new node like n1 needs 17 minutes" in loud["daemonsets"].message
+
+
+@pytest.mark.parametrize(
+    ("disk", "kubelets", "count", "codes"),
+    [
+        pytest.param(1000.0, told(UNBOUNDED), 40, [], id="nobody says that the disk is slow"),
+        pytest.param(125.0, told(PARALLEL), 40, [], id="a bound"),
+        pytest.param(125.0, told(SERIAL), 40, [], id="one at a time"),
+        pytest.param(125.0, NOT_READ, 40, [], id="unknown"),
+        pytest.param(125.0, told(UNBOUNDED), 10, [], id="few pods"),
+        pytest.param(125.0, told(UNBOUNDED), 40, ["unbounded"], id="a slow disk without a bound"),
+    ],
+)
+def test_any_number_of_pulls_on_a_slow_disk(
+    disk: float, kubelets: KubeletConfigs | Missing, count: int, codes: list[str]
+) -> None:
+    limits = ImagePull(disk_mib_per_second=disk)
+    running = pods(*[profile(i) for i in range(count)])
+
+    found = findings(judge(nodes(*[0.2] * 40), running, kubelets, limits=limits))
+
+    assert [f.code for f in found] == codes
+
+
+def events(count: int, seconds: float, size: float = 1.0) -> ImagePulls:
+    pull = Pull(image="r.io/0:v1", node="n1", seconds=seconds, size_bytes=int(size * GB))
+    return ImagePulls(pulls=(pull,) * count)
+
+
+def test_pulls_that_happened_count_more_than_assumptions() -> None:
+    of, running = nodes(*[4] * 10), pods(*TEN)
+    assert findings(judge(of, running, told(SERIAL))) == []
+
+    (finding,) = findings(judge(of, running, told(SERIAL), pulls=events(37, seconds=40)))
+
+    assert finding.code == "serialized"
+    assert finding.observed == pytest.approx(10 * 4 * 40, rel=0.02)
+    assert "by 37 pulls of its own, median 24 MiB/s" in finding.message
+    assert "9 minutes at the rates that are otherwise assumed: 3 downloads" in finding.message
+
+
+def test_a_cluster_that_pulls_fast_is_not_called_slow() -> None:
+    of, running = nodes(*[6] * 10), pods(*TEN)
+
+    assert findings(judge(of, running, told(SERIAL), pulls=events(37, seconds=3))) == []
+
+
+@pytest.mark.parametrize(
+    "pulls",
+    [
+        pytest.param(events(9, seconds=400), id="too few"),
+        pytest.param(events(99, seconds=40, size=0.01), id="too small"),
+        pytest.param(Missing(reason='may not list "events"'), id="not read"),
+    ],
+)
+def test_what_tells_too_little_changes_nothing(pulls: ImagePulls | Missing) -> None:
+    of, running = nodes(*[4] * 10), pods(*TEN)
+
+    said = judge(of, running, told(SERIAL), pulls=pulls)
+
+    assert said == judge(of, running, told(SERIAL))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "sizes", "first"),
+    [
+        pytest.param("containerd://2.0.6", [6] * 10, "serializeImagePulls", id="streams per image"),
+        pytest.param("containerd://2.1.4", [6] * 10, "serializeImagePulls", id="per node"),
+    ],
+)
+def test_the_setting_that_helps_most_comes_first(
+    runtime: str, sizes: list[float], first: str
+) -> None:
+    (finding,) = findings(
+        judge(nodes(*sizes, of=[replace(NODE, runtime=runtime)]), pods(*TEN), told(SERIAL))
+    )
+
+    assert finding.remedy is not None
+    assert first in finding.remedy.manifest
+    assert "maxParallelImagePulls 5: " in finding.message
+
+
+def test_where_the_runtime_downloads_too_little_at_once_it_is_its_setting() -> None:
+    fleet = [replace(NODE, runtime="containerd://2.1.4")]
+    slow = ImagePull(stream_mib_per_second=10.0)
+
+    (finding,) = findings(
+        judge(
+            nodes(*[2] * 20, of=fleet),
+            pods(*[profile(i) for i in range(20)]),
+            told(PARALLEL),
+            limits=slow,
+        )
+    )
+
+    assert finding.code == "long"
+    assert "max_concurrent_downloads 10: " in finding.message
+    assert finding.remedy is not None
+    assert "[plugins.'io.containerd.transfer.v1.local']" in finding.remedy.manifest
+    assert "max_concurrent_downloads = 10" in finding.remedy.manifest
+
+
+@pytest.mark.parametrize(
+    ("runtime", "words"),
+    [
+        ("containerd://1.7.27", "[plugins.'io.containerd.grpc.v1.cri']"),
+        ("containerd://2.0.6", "[plugins.'io.containerd.cri.v1.images']"),
+        ("containerd://2.1.4", "[plugins.'io.containerd.transfer.v1.local']"),
+        ("docker://24.0.7", '{"max-concurrent-downloads": 10}'),
+    ],
+)
+def test_downloads_are_set_where_the_runtime_reads_them(runtime: str, words: str) -> None:
+    assert words in more_downloads(replace(NODE, runtime=runtime), 10).manifest
 
 
 @pytest.mark.parametrize(
