@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from prometheus_client.metrics_core import Metric as Family
-
 from k8sdiag import model
+from k8sdiag.exposition import Family
 from k8sdiag.model import Outcome, Report, Severity, Snapshot, Status, Usage
 
 PREFIX = "k8sdiag_"

@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from prometheus_client.metrics_core import Metric as Family
-
 from k8sdiag import plugins
 from k8sdiag.collect import collect
 from k8sdiag.doors import Target, opened
+from k8sdiag.exposition import Family
 from k8sdiag.families import families, gauge
 from k8sdiag.judge import judge
 from k8sdiag.model import Check, ConfigError, Missing, Report, Unavailable

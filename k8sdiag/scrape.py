@@ -7,10 +7,10 @@ from concurrent.futures import Future, TimeoutError  # noqa: A004 - it is the bu
 from datetime import UTC, datetime
 
 from msgspec import Struct
-from prometheus_client.metrics_core import Metric as Family
 
 from k8sdiag import plugins
 from k8sdiag.collect import first, joined
+from k8sdiag.exposition import Family
 from k8sdiag.families import families, looks
 from k8sdiag.judge import judge
 from k8sdiag.model import Check, Fact, Missing, Snapshot

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from k8sdiag.commands.options import CHOICE, CLUSTER, PATH, TREE, options
+from k8sdiag.late import load_when_used
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -74,6 +75,8 @@ def serve_node(
 
     The kernel is asked at each scrape; files of the kubelet are read once a minute at most.
     """
+    # 5 MB on every node, and nothing uses it without TLS; but much imports it.
+    load_when_used("ssl")
     from k8sdiag import run, scrape
     from k8sdiag.readers.host import Host
     from k8sdiag.web.server import exporter, serve

@@ -37,7 +37,7 @@ def connecting(error: OSError | UnicodeError, files: Files) -> str:
     return f"no connection: {error.strerror or error}"
 
 
-def _handshake(error: ssl.SSLError, files: Files) -> str:
+def _handshake(error: "ssl.SSLError", files: Files) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(error, files.cacert)
     if _alert(error):  # as TLS 1.2 has it; with TLS 1.3 it comes after the handshake
@@ -47,7 +47,7 @@ def _handshake(error: ssl.SSLError, files: Files) -> str:
     return f"TLS fails: {error.reason or error}"
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, cacert: Path | None) -> str:
+def _untrusted(error: "ssl.SSLCertVerificationError", cacert: Path | None) -> str:
     if error.verify_code in _WRONG_NAME:
         return f"its certificate is for another name: {error.verify_message}"
     if error.verify_code == _EXPIRED:

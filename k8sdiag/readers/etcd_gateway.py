@@ -18,7 +18,7 @@ from k8sdiag.readers import web
 REPLY_BYTES = 1 << 20
 
 T = TypeVar("T")
-Call = Callable[[str, ssl.SSLContext, float], tuple[object, int]]
+Call = Callable[[str, "ssl.SSLContext", float], tuple[object, int]]
 
 
 class _Header(Struct):
@@ -52,17 +52,17 @@ class _Members(Struct):
     members: list[_Member] = []
 
 
-def status(url: str, tls: ssl.SSLContext, seconds: float) -> tuple[object, int]:
+def status(url: str, tls: "ssl.SSLContext", seconds: float) -> tuple[object, int]:
     """(what stands for a StatusResponse, bytes of the reply). Raises Unavailable."""
     return _post(f"{url}/v3/maintenance/status", tls, seconds, _Status)
 
 
-def members(url: str, tls: ssl.SSLContext, seconds: float) -> tuple[object, int]:
+def members(url: str, tls: "ssl.SSLContext", seconds: float) -> tuple[object, int]:
     """(what stands for a MemberListResponse, bytes of the reply). Raises Unavailable."""
     return _post(f"{url}/v3/cluster/member/list", tls, seconds, _Members)
 
 
-def _post(url: str, tls: ssl.SSLContext, seconds: float, kind: type[T]) -> tuple[T, int]:
+def _post(url: str, tls: "ssl.SSLContext", seconds: float, kind: type[T]) -> tuple[T, int]:
     try:
         reply = web.fetch(url, seconds=seconds, most_bytes=REPLY_BYTES, tls=tls, body=b"{}")
     except (OSError, http.client.HTTPException) as error:

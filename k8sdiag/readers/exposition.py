@@ -1,16 +1,19 @@
 """A /metrics page, of which only the named metrics are parsed: an API server's has megabytes."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
+if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
 
 
-def samples(page: bytes, *names: str) -> Iterator[Sample]:
+def samples(page: bytes, *names: str) -> "Iterator[Sample]":
     """The samples with these names, as they stand on the page. Raises ValueError for another text.
 
     Lines are picked by their beginning first: parsing all of them costs many times as much.
     """
+    from prometheus_client.parser import text_string_to_metric_families
+
     starts = tuple(name.encode() + end for name in names for end in (b"{", b" "))
     lines = [line for line in page.split(b"\n") if line.startswith(starts)]
     text = b"\n".join(lines).decode(errors="replace")

@@ -161,7 +161,7 @@ class Connection:
             )
         return proxy
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self) -> "ssl.SSLContext":
         """Made anew for each connection: a refreshed login may bring other certificates."""
         login = self._login.configuration
         try:

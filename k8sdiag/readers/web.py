@@ -34,7 +34,7 @@ def fetch(
     *,
     seconds: float,
     most_bytes: int,
-    tls: ssl.SSLContext | None = None,
+    tls: "ssl.SSLContext | None" = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> Reply:

@@ -2,20 +2,17 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
-
+from k8sdiag.exposition import encoder
 from k8sdiag.version import VERSION
 
 if TYPE_CHECKING:
-    from k8sdiag.web.server import Scrape, Server
+    from k8sdiag.web.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +95,9 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the standard library's names
 
     def _metrics(self) -> None:
-        encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+        encode, content_type = encoder(self.headers.get("Accept", ""))
         try:
-            body = encode(_Once(self.server.exporter.scrape, self._seconds()))
+            body = encode(self.server.exporter.scrape(self._seconds()))
         except Exception as error:
             log.debug("", exc_info=True)
             log.error("a scrape failed, a bug of k8sdiag: %r", error)  # noqa: TRY400 - one line
@@ -137,14 +134,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         log.debug("%s " + format, self.client_address[0], *args)
-
-
-class _Once(Collector):
-    """One scrape: nothing is kept between two, so none sees half of another."""
-
-    def __init__(self, scrape: "Scrape", seconds: float) -> None:
-        self._scrape = scrape
-        self._seconds = seconds
-
-    def collect(self) -> Iterable[Family]:
-        return self._scrape(self._seconds)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 from msgspec import Struct
-from prometheus_client.metrics_core import Metric as Family
 
+from k8sdiag.exposition import Family
 from k8sdiag.model import ConfigError
 from k8sdiag.web.auth import Gate
 from k8sdiag.web.config import Web, WebFile
