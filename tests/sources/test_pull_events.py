@@ -87,7 +87,11 @@ def test_every_form_of_a_kubelet(
 
 
 def test_pulls_of_the_cluster(tmp_path: Path) -> None:
-    bare: dict[str, Any] = {"source": {}, "reportingComponent": "kubelet", "reportingInstance": "node-2"}
+    bare: dict[str, Any] = {
+        "source": {},
+        "reportingComponent": "kubelet",
+        "reportingInstance": "node-2",
+    }
     fact = collect(
         tmp_path,
         listed(event(), event('Container image "x" already present on machine'), token="t"),
