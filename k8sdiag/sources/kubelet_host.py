@@ -10,9 +10,7 @@ from k8sdiag.model import Unavailable
 from k8sdiag.readers.host import Absent, Host
 from k8sdiag.readers.processes import Process
 from k8sdiag.sources._kubelet import Layer, effective, flags
-from k8sdiag.sources._process import contained, mend
-from k8sdiag.sources._process import root as root_of
-
+from k8sdiag.sources._process import contained, mend, root_of
 
 KEEP_SECONDS = 60.0  # files that change when a node is set up anew
 
