@@ -38,7 +38,6 @@ def check(
     yield from unseen_nodes(tables.host, nodes)
     subject = subject_of(tables.host, nodes)
     several = isinstance(nodes, Nodes) and len(nodes.nodes) > 1
-    driver = "nodes" if several else "pods_per_node"
     for table in tables.tables:
         yield from _metrics(table)
         yield from _verdict(subject, table, limits)
@@ -50,10 +49,20 @@ def check(
                 used=float(counted),
                 limit=float(table.gc_thresh3),
                 unit="entries",
-                driver=driver,
+                driver="nodes" if several else "pods_per_node",
+                fixed=float(_of_pods(table, counted)) if several else 0.0,
                 source=f"{table.entries:,} entries of all network namespaces ({tables.provenance})"
                 f", less what is known not to count, of {_sysctl(table)}: an upper bound",
             )
+
+
+def _of_pods(table: NeighborTable, counted: int) -> int:
+    """The entries that do not grow with the nodes, as far as it is known which do.
+
+    Those of the node's own network that are on no pod's device are other nodes'.
+    """
+    of_nodes = [d.entries for d in table.devices if d.counts and not d.device.endswith("*")]
+    return max(0, counted - sum(of_nodes)) if table.devices else 0
 
 
 def _calm(table: NeighborTable, limits: NeighborTableLimits) -> bool:
@@ -172,3 +181,16 @@ def _metrics(table: NeighborTable) -> Iterator[Metric]:
                 labels={"family": table.family},
                 kind="counter" if name.endswith("_total") else "gauge",
             )
+    for row in table.devices:
+        yield Metric(
+            name="neighbor_device_entries",
+            help="Neighbor entries of the host's own network namespace; "
+            "counts: against gc_thresh3.",
+            value=float(row.entries),
+            labels={
+                "family": table.family,
+                "device": row.device,
+                "state": row.state,
+                "counts": str(row.counts).lower(),
+            },
+        )

@@ -1,11 +1,14 @@
 """audit, node and snapshot: look, and judge what was seen."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from k8sdiag.commands.options import CHOICE, CLUSTER, EXIT_CODES, OUTPUT, PATH, TREE, recorded
+
+if TYPE_CHECKING:
+    from k8sdiag.model import Snapshot
 
 
 @click.command(epilog=EXIT_CODES)
@@ -51,11 +54,17 @@ def audit(
 
 @click.command(epilog=EXIT_CODES)
 @TREE
+@click.option(
+    "--neighbors",
+    is_flag=True,
+    help="Count neighbor entries by device and state too; needs the host's network.",
+)
 @CHOICE
 @OUTPUT
 def node(
     procfs: Path | None,
     rootfs: Path | None,
+    neighbors: bool,
     chosen: tuple[str, ...],
     skip: tuple[str, ...],
     config: Path | None,
@@ -68,8 +77,23 @@ def node(
 
     writers = output.writers(outputs)
     checks = run.of_this_host(run.choose(chosen, skip, config))
-    facts = run.look_at_host(checks.values(), Host(procfs, rootfs))()
+    facts = run.look_at_host(checks.values(), Host(procfs, rootfs, neighbors=neighbors))()
+    if neighbors and not outputs:
+        click.echo(_by_device(facts) + "\n")
     return run.report(checks.values(), facts, writers, fail_on)
+
+
+def _by_device(snapshot: "Snapshot") -> str:
+    from tabulate import tabulate
+
+    fact = snapshot.facts.get("NeighborTables")
+    rows = [
+        (table.family, row.device, row.state, "yes" if row.counts else "no", row.entries)
+        for table in (fact.tables if fact else ())
+        for row in table.devices
+    ]
+    headers = ("NEIGHBORS", "DEVICE", "STATE", "COUNTS", "ENTRIES")
+    return tabulate(rows, headers, tablefmt="plain") if rows else "NEIGHBORS by device: none seen"
 
 
 @click.command()

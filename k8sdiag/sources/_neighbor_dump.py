@@ -51,6 +51,8 @@ def count(messages: Iterable[tuple[int, bytes]]) -> list[DeviceNeighbors]:
 
 def _device(interface: int) -> str:
     try:
-        return _OF_A_POD.sub(r"\1*", socket.if_indextoname(interface))
+        name = socket.if_indextoname(interface)
     except OSError:
         return f"interface {interface}"  # it is gone meanwhile
+    of_a_pod = _OF_A_POD.fullmatch(name)
+    return f"{of_a_pod[1]}*" if of_a_pod else name

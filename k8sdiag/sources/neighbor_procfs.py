@@ -31,6 +31,8 @@ def collect(host: Host) -> NeighborTables:
             gaps[f"{family} neighbor table"] = str(error)
     if not tables:
         raise Unavailable("; ".join(gaps.values()))
+    if host.neighbors:
+        gaps["neighbors by device"] = "no file tells the state of all of them: netlink is needed"
     return NeighborTables(
         host=host.name, tables=tuple(tables), gaps=gaps, provenance=f"files of {host.procfs}"
     )

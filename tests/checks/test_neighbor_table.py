@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from k8sdiag.checks.neighbor_table import NeighborTableLimits, check
-from k8sdiag.facts.neighbor import NeighborTable, NeighborTables
+from k8sdiag.facts.neighbor import DeviceNeighbors, NeighborTable, NeighborTables
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
 from k8sdiag.readers.host import Host
@@ -190,6 +190,31 @@ def test_the_usage_is_what_can_count() -> None:
     usages = [x for x in said(busy(entries=3100, exempt=3000)) if isinstance(x, Usage)]
 
     assert [(u.limit_id, u.used, u.limit) for u in usages] == [("neighbor-ipv4", 100.0, 1024.0)]
+
+
+def test_what_pods_devices_hold_does_not_grow_with_the_nodes() -> None:
+    rows = (
+        DeviceNeighbors("cali*", "reachable", True, 330),
+        DeviceNeighbors("eth0", "stale", True, 600),
+        DeviceNeighbors("vxlan.calico", "permanent", False, 1000),
+    )
+    spoken = said(
+        busy(entries=2000, exempt=1000, gc_thresh2=3072, gc_thresh3=4096, devices=rows),
+        nodes=cluster(1000),
+    )
+    (usage,) = (x for x in spoken if isinstance(x, Usage))
+    by_device = {
+        x.labels["device"]: (x.value, x.labels["counts"])
+        for x in spoken
+        if isinstance(x, Metric) and x.name == "neighbor_device_entries"
+    }
+
+    assert (usage.used, usage.fixed, usage.driver) == (1000, 400, "nodes")
+    assert by_device == {
+        "cali*": (330, "true"),
+        "eth0": (600, "true"),
+        "vxlan.calico": (1000, "false"),
+    }
 
 
 def test_what_is_unknown_has_no_series() -> None:

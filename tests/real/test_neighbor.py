@@ -17,6 +17,7 @@ import pytest
 from k8sdiag.facts.neighbor import NeighborTable
 from k8sdiag.readers.host import Host
 from k8sdiag.sources import neighbor_netlink, neighbor_procfs
+from tests.real.bed import need_root
 from tests.real.conftest import required
 from tests.real.netns import Namespace
 
@@ -192,6 +193,24 @@ def test_many_devices_make_no_second_table(pod: Namespace) -> None:
     assert tables.strip() == "['ipv4', 'ipv6']"
 
 
+def test_entries_by_device_are_the_node_s_and_never_a_pod_s(
+    pod: Namespace, make_netns: MakeNamespace
+) -> None:
+    with required():
+        need_root("neighbor entries")
+    inside = "from k8sdiag.readers.host import Host; from k8sdiag.sources import neighbor_netlink"
+    inside += "; print(neighbor_netlink.collect(Host(look_seconds=0, neighbors=True)))"
+    fill(pod, "ipv4", 50, "permanent")
+
+    assert "run with hostNetwork" in pod.run(sys.executable, "-c", inside)
+    here = neighbor_netlink.collect(Host(look_seconds=0, neighbors=True))
+    told = subprocess.run(
+        ["ip", "-4", "neigh", "show", "nud", "all"], capture_output=True, text=True, check=True
+    )
+    assert here.gaps == {}
+    assert abs(sum(d.entries for d in here.tables[0].devices) - len(told.stdout.splitlines())) < 5
+
+
 def test_files_and_netlink_tell_the_same() -> None:
     thresholds("ipv4")
     by_netlink = {t.family: t for t in neighbor_netlink.collect(Host(look_seconds=0)).tables}
@@ -202,3 +221,24 @@ def test_files_and_netlink_tell_the_same() -> None:
         for field in ("gc_thresh1", "gc_thresh2", "gc_thresh3", "table_fulls"):
             assert getattr(told, field) == getattr(by_netlink[family], field)
         assert abs(told.entries - by_netlink[family].entries) < 50  # neighbors come and go
+
+
+def test_the_command_counts_by_device(tmp_path: Path) -> None:
+    with required():
+        need_root("a device")
+    name = "kdneigh0"
+    subprocess.run(
+        ["ip", "link", "add", name, "type", "veth", "peer", "name", "kdneigh1"], check=True
+    )
+    try:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        for i in range(1, 4):
+            entry = ["ip", "neigh", "add", f"198.18.7.{i}", "lladdr", "02:00:00:00:00:01"]
+            subprocess.run([*entry, "dev", name, "nud", "permanent"], check=True)
+        command = [sys.executable, "-m", "k8sdiag", "node", "--check=neighbor-table", "--neighbors"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["ipv4", name, "permanent", "no", "3"] in rows, done.stderr

@@ -1,14 +1,16 @@
 """What the kernel's messages say, as recorded; a kernel that does not answer."""
 
+import struct
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from k8sdiag.facts.neighbor import NeighborTable
+from k8sdiag.facts.neighbor import DeviceNeighbors, NeighborTable
 from k8sdiag.model import Unavailable
 from k8sdiag.readers import netlink
 from k8sdiag.readers.host import Host
+from k8sdiag.sources import _neighbor_dump as neighbor_dump
 from k8sdiag.sources import neighbor_netlink as source
 
 TESTDATA = Path(__file__).parents[1] / "testdata" / "neighbor"
@@ -79,6 +81,31 @@ def test_it_looks_again_only_where_it_may_rise(age: float | None, looks_again: b
 )
 def test_permanent_entries_count_on_old_kernels(release: str, all_count: bool) -> None:
     assert source.kernel_counts_all(release) is all_count
+
+
+def entry(interface: int, state: int, flags: int = 0) -> tuple[int, bytes]:
+    return 28, struct.pack("=BxxxiHBB", 2, interface, state, flags, 1)
+
+
+def test_entries_by_device_and_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {2: "eth0", 3: "cali0123456789a", 4: "calif00", 5: "vxlan.calico", 6: "cilium_host"}
+
+    def name(interface: int) -> str:
+        if interface not in names:
+            raise OSError(19, "No such device")
+        return names[interface]
+
+    monkeypatch.setattr("socket.if_indextoname", name)
+    dump = [entry(2, 0x02)] * 5 + [entry(3, 0x04), entry(4, 0x04), entry(5, 0x80), entry(7, 0x20)]
+    dump += [entry(6, 0x02, 0x10), (3, b"end")]
+
+    assert neighbor_dump.count(dump) == [
+        DeviceNeighbors("eth0", "reachable", True, 5),
+        DeviceNeighbors("cali*", "stale", True, 2),
+        DeviceNeighbors("cilium_host", "reachable", False, 1),
+        DeviceNeighbors("interface 7", "failed", True, 1),
+        DeviceNeighbors("vxlan.calico", "permanent", False, 1),
+    ]
 
 
 def test_another_tree_is_never_mixed_with_this_kernel() -> None:

@@ -95,6 +95,10 @@ def test_an_ipv6_table_that_should_be_there_is_a_gap(tree: Path) -> None:
     assert "hostNetwork" in fact.gaps["ipv6 neighbor table"]
 
 
+def test_files_do_not_tell_neighbors_by_device(tree: Path) -> None:
+    assert "netlink" in collect(Host(procfs=tree, neighbors=True)).gaps["neighbors by device"]
+
+
 def test_a_damaged_file_costs_its_own_family(tree: Path) -> None:
     (tree / "net/stat/ndisc_cache").write_text("entries table_fulls\n0000000a\n")
     fact = collect(Host(procfs=tree))
