@@ -8,6 +8,7 @@ class ClusterDNS(Fact, frozen=True, kw_only=True):
 
     domain: str = ""  # "cluster.local"
     servers: tuple[str, ...] = ()  # the addresses that pods ask
+    configured: bool = False  # servers are the kubelets' own setting, not the Service's address
 
 
 class NodeResolvConf(Fact, frozen=True, kw_only=True):

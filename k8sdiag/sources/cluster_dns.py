@@ -60,6 +60,7 @@ def collect(reader: Kubernetes) -> ClusterDNS:
     return ClusterDNS(
         domain=domain or ASSUMED,
         servers=servers,
+        configured=bool(kubelet.cluster_dns),
         provenance=f"domain {domain or ASSUMED} {told}; DNS addresses: {source}",
     )
 

@@ -66,6 +66,7 @@ def test_kubeadm_tells_both() -> None:
     found = cluster_dns.collect(door)  # type: ignore[arg-type]
 
     assert (found.domain, found.servers) == ("k8s.corp", ("10.96.0.10",))
+    assert found.configured
     assert door.asked == ["kubelet-config"]
 
 
@@ -74,6 +75,7 @@ def test_without_kubeadm_the_domain_is_assumed_and_said_so() -> None:
 
     assert (found.domain, found.servers) == ("cluster.local", ("10.96.0.10", "fd00::a"))
     assert "domain cluster.local assumed" in found.provenance
+    assert not found.configured
 
 
 @pytest.mark.parametrize(
