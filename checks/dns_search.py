@@ -15,12 +15,17 @@ from k8sdiag.checks._dns_search_walk import EXTERNAL, Group, groups, said
 from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.kubeletdns import EXPANDED, LEGACY, MOST_NAMESERVERS, SearchLimits
+from k8sdiag.kubeletdns import (
+    EXPANDED,
+    LEGACY,
+    MOST_NAMESERVERS,
+    UNKNOWN_NODE,
+    SearchLimits,
+    limits_of,
+)
 from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
 
 _Positive = Annotated[float, Meta(gt=0)]
-# For a node whose file is not known: it adds nothing, which makes every count a lower bound.
-UNKNOWN_NODE = NodeResolvConf(node="", path="unknown")
 
 
 class DnsSearch(Limits, frozen=True, kw_only=True):
@@ -70,13 +75,8 @@ def check(
 def _search_limits(nodes: Nodes | Missing) -> SearchLimits:
     """Of the oldest kubelet: what it cuts is gone wherever the pod lands there."""
     versions = () if isinstance(nodes, Missing) else nodes.nodes
-    old = any(n.kubelet and _minor(n.kubelet) < 26 for n in versions if n.os == "linux")
+    old = any(limits_of(n.kubelet) == LEGACY for n in versions if n.os == "linux")
     return LEGACY if old else EXPANDED
-
-
-def _minor(version: str) -> int:
-    minor = version.removeprefix("v").split(".")[1:2]
-    return int(minor[0]) if minor and minor[0].isdecimal() else 26
 
 
 def _amplified(

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from k8sdiag.commands import about, audit, diff, etcd, forecast, serve
+from k8sdiag.commands import about, audit, diff, dns, etcd, forecast, serve
 from k8sdiag.errors import one_line
 from k8sdiag.version import VERSION
 
@@ -40,6 +40,7 @@ for command in (
     about.explain,
     about.rbac,
     diff.diff,
+    dns.dns,
     etcd.etcd,
     serve.serve,
 ):

@@ -33,7 +33,9 @@ class Target(Struct, kw_only=True):
     etcd_user: str | None = None
     prometheus: str | None = None
     prometheus_token_file: Path | None = None
+    node_resolv_conf: Path | None = None
     kubelet_configz: str = "off"
+    coredns_metrics: str = "off"
     quick: bool = False
 
 
@@ -44,6 +46,7 @@ def opened(target: Target, show: Show) -> Iterator[tuple[dict[type, Door | Missi
     Raises ConfigError where the user's own configuration is wrong.
     """
     host = Host()
+    host.node_resolv_conf = target.node_resolv_conf
     kubernetes = _kubernetes(target, show)
     etcd = _etcd(target, host, kubernetes)
     if isinstance(kubernetes, Kubernetes):
@@ -68,6 +71,7 @@ def _kubernetes(target: Target, show: Show) -> Kubernetes | Missing:
         return Missing(reason=str(error))
     kubernetes.quick = target.quick
     kubernetes.configz = target.kubelet_configz == "proxy"
+    kubernetes.coredns_metrics = target.coredns_metrics == "proxy"
     kubernetes.progress = show
     return kubernetes
 

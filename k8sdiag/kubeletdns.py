@@ -23,6 +23,14 @@ class SearchLimits(Struct, frozen=True):
 
 EXPANDED = SearchLimits(32, 2048)  # ExpandedDNSConfig: on by default from 1.26, fixed in 1.28
 LEGACY = SearchLimits(6, 256)
+# For a node whose file is not known: it adds nothing, which makes every count a lower bound.
+UNKNOWN_NODE = NodeResolvConf(node="", path="unknown")
+
+
+def limits_of(kubelet: str) -> SearchLimits:
+    """Of a kubelet's version, "v1.36.3"; EXPANDED if that is not known."""
+    minor = kubelet.removeprefix("v").split(".")[1:2]
+    return LEGACY if minor and minor[0].isdecimal() and int(minor[0]) < 26 else EXPANDED
 
 
 class PodResolvConf(Struct, frozen=True, kw_only=True):

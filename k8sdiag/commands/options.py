@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from k8sdiag.model import Snapshot
 
 PATH = click.Path(dir_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXIT_CODES = """\b
 Exit codes:
   0  all judged, nothing at or above --fail-on
@@ -96,6 +97,18 @@ CLUSTER = options(
         default="off",
         show_default=True,
         help="Read kubelet settings through the API server; needs nodes/proxy, which allows exec.",
+    ),
+    click.option(
+        "--coredns-metrics",
+        type=click.Choice(["off", "proxy"]),
+        default="off",
+        show_default=True,
+        help="Read CoreDNS' metrics through the API server, twice in 10 s; needs pods/proxy.",
+    ),
+    click.option(
+        "--node-resolv-conf",
+        type=EXISTING,
+        help="The resolv.conf that kubelets hand on to pods: a copy from any node.",
     ),
     click.option("--quick", is_flag=True, help="A tenth of the data: no running pods; partial."),
 )

@@ -13,11 +13,30 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from k8sdiag.resolver import glibc, go, musl
-from k8sdiag.resolver.wire import Answer, Lookup, Wire, text_bytes
+from k8sdiag.resolver.glibc_parse import Conf
+from k8sdiag.resolver.wire import (
+    WORDS,
+    Answer,
+    Lookup,
+    Wire,
+    nameserver_words,
+    parse_server,
+    text_bytes,
+)
 
-__all__ = ["FAMILIES", "RESOLVERS", "Answer", "Lookup", "predict"]
+__all__ = [
+    "FAMILIES",
+    "RESOLVERS",
+    "WORDS",
+    "Answer",
+    "Lookup",
+    "nameservers",
+    "predict",
+    "sends_edns",
+]
 
 RESOLVERS = ("glibc", "musl", "musl-1.2.3", "go")
+NO_ENV: Mapping[str, str] = MappingProxyType({})
 FAMILIES = {"AF_UNSPEC": ("A", "AAAA"), "AF_INET": ("A",), "AF_INET6": ("AAAA",)}
 
 
@@ -28,7 +47,7 @@ def predict(
     *,
     resolver: str = "glibc",
     family: str = "AF_UNSPEC",
-    env: Mapping[str, str] = MappingProxyType({}),
+    env: Mapping[str, str] = NO_ENV,
 ) -> Lookup:
     """The queries of one first getaddrinfo(name) of a process, in order, and its outcome.
 
@@ -62,3 +81,24 @@ def predict(
     else:
         ok = musl.lookup(conf, asked, FAMILIES[family], wire, old=resolver == "musl-1.2.3")
     return Lookup(queries=tuple(wire.queries), ok=ok)
+
+
+def nameservers(resolv_conf: str) -> tuple[str, ...]:
+    """The servers that predict()'s server_index counts; an address keeps its zone, fe80::1%eth0.
+
+    What is no address stands as it is: no resolver asks it. Raises ValueError as predict() does.
+    """
+    found = []
+    for word in nameserver_words(text_bytes(resolv_conf, "resolv.conf")):
+        address = parse_server(word)
+        zone = b"".join(word.partition(b"%")[1:])
+        found.append((address or "") + (zone if address else word).decode("latin-1"))
+    return tuple(found) or ("127.0.0.1",)
+
+
+def sends_edns(resolv_conf: str, resolver: str, env: Mapping[str, str] = NO_ENV) -> bool:
+    """Whether its queries carry an OPT record: Go's always, glibc's with `edns0`, musl's never."""
+    if resolver != "glibc":
+        return resolver == "go"
+    settings = {key: text_bytes(value, f"${key}") for key, value in env.items()}
+    return b"edns0" in Conf(text_bytes(resolv_conf, "resolv.conf"), settings).flags

@@ -34,7 +34,8 @@ class Wire:
         self.queries: list[Query] = []
         self._answer = answer
         self._sent = 0
-        self._named = _nameservers(conf) or ["127.0.0.1"]
+        words = nameserver_words(conf)
+        self._named = [parse_server(w) or w.decode("latin-1") for w in words] or ["127.0.0.1"]
 
     def server(self, address: str) -> int:
         return self._named.index(address) if address in self._named else -1
@@ -135,8 +136,7 @@ def parse_server(word: bytes) -> str | None:
     return parse_ipv4(word) or parse_ipv6(word)
 
 
-def _nameservers(conf: bytes) -> list[str]:
-    """All of the file, whoever may read them."""
+def nameserver_words(conf: bytes) -> list[bytes]:
+    """What the nameserver lines of the file name, whoever may read them."""
     lines = (line.split() for line in conf.split(b"\n"))
-    words = [fields[1] for fields in lines if fields[:1] == [b"nameserver"] and len(fields) > 1]
-    return [parse_server(word) or word.decode("latin-1") for word in words]
+    return [fields[1] for fields in lines if fields[:1] == [b"nameserver"] and len(fields) > 1]

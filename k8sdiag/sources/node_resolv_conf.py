@@ -1,4 +1,9 @@
-"""The resolv.conf that this host's kubelet hands on to pods; a workstation's is no node's."""
+"""The resolv.conf that kubelets hand on to pods: as the user gives it, or this host's kubelet's.
+
+A workstation's own is no node's.
+"""
+
+from pathlib import Path
 
 from k8sdiag.facts.dns import NodeResolvConf
 from k8sdiag.kubeletdns import parse
@@ -16,11 +21,13 @@ DEFAULT = "/etc/resolv.conf"
 
 
 def collect(host: Host) -> NodeResolvConf:
+    if host.node_resolv_conf:
+        return _given(host.node_resolv_conf)
     kubelet = kubelet_host.collect(host)
     if kubelet.settings is None:
         raise Unavailable(
-            "no kubelet runs on this host, so its resolv.conf is no node's; run the audit on a "
-            "node of the cluster"
+            "no kubelet runs on this host, so its resolv.conf is no node's; give a node's own with "
+            "--node-resolv-conf, or run on a node of the cluster"
         )
     path = kubelet.settings.resolv_conf
     told = f"resolvConf by {kubelet.settings.sources.get('resolv_conf', '')}"
@@ -39,4 +46,20 @@ def collect(host: Host) -> NodeResolvConf:
         searches=searches,
         options=options,
         provenance=f"{path or DEFAULT} of node/{kubelet.node} ({told})",
+    )
+
+
+def _given(path: Path) -> NodeResolvConf:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise Unavailable(f"--node-resolv-conf {path}: {error.strerror}") from error
+    nameservers, searches, options = parse(text)
+    return NodeResolvConf(
+        node="any",
+        path=str(path),
+        nameservers=nameservers,
+        searches=searches,
+        options=options,
+        provenance=f"{path} (--node-resolv-conf), taken for that of every node",
     )
