@@ -79,14 +79,17 @@ def _of_checks(outcomes: Iterable[Outcome], states: bool) -> Iterator[Family]:
 
 
 def _of_usages(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Family]:
-    subjects: dict[str, dict[str, Usage]] = {}
+    limits: dict[str, dict[str, Usage]] = {}
     for usage in (u for o in outcomes for u in o.usages):
-        subjects.setdefault(usage.limit_id, {})[usage.subject] = usage
+        subjects = limits.setdefault(usage.limit_id, {})
+        subject = _no_pod(usage.subject)
+        if subject not in subjects or subjects[subject].ratio < usage.ratio:
+            subjects[subject] = usage
     rows = []
-    for limit_id, found in sorted(subjects.items()):
-        nearest = sorted(found.values(), key=lambda u: (-u.ratio, u.subject))[:most]
-        labels = {"limit_id": limit_id}
-        rows += [({**labels, "subject": u.subject, "unit": u.unit}, u) for u in nearest]
+    for limit_id, subjects in sorted(limits.items()):
+        nearest = sorted(subjects.items(), key=lambda found: (-found[1].ratio, found[0]))[:most]
+        for subject, usage in nearest:
+            rows.append(({"limit_id": limit_id, "subject": subject, "unit": usage.unit}, usage))
     if rows:
         help_ = "How much of a limit is used, in the unit of the label."
         yield gauge("usage", help_, [(labels, u.used) for labels, u in rows])
@@ -96,8 +99,14 @@ def _of_usages(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Family
         yield gauge(
             "usages_left_out",
             f"How many subjects of the limit are not shown: all but the {most} nearest to it.",
-            [({"limit_id": i}, max(0, len(f) - most)) for i, f in sorted(subjects.items())],
+            [({"limit_id": i}, max(0, len(s) - most)) for i, s in sorted(limits.items())],
         )
+
+
+def _no_pod(subject: str) -> str:
+    """Pods without a workload count as those of their namespace: names of pods never end."""
+    kind, _, rest = subject.partition("/")
+    return f"pods/{rest.partition('/')[0]}" if kind == "pod" else subject
 
 
 def _of_metrics(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Family]:

@@ -172,3 +172,18 @@ def test_five_thousand_nodes_stay_below_ten_thousand_series() -> None:
     found = families(report(*outcomes), most_usages=20, most_series=100)
 
     assert 5_000 < sum(len(f.samples) for f in found) < 10_000
+
+
+def test_pods_without_a_workload_are_counted_by_namespace_and_the_nearest_stands_for_them() -> None:
+    def of_pod(name: str, used: float) -> Usage:
+        subject = f"pod/shop/{name}"
+        return Usage(
+            limit_id="x", subject=subject, used=used, limit=10, unit="domains", driver="pods"
+        )
+
+    pods = (of_pod("a", 3), of_pod("b", 7), of_pod("c", 5))
+    found = of(Outcome(check="a", title="a", status=Status.OK, usages=pods))
+
+    assert rows(found["k8sdiag_usage"]) == [
+        ("k8sdiag_usage", {"limit_id": "x", "subject": "pods/shop", "unit": "domains"}, 7)
+    ]
