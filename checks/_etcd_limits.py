@@ -16,3 +16,7 @@ class EtcdQuota(Limits, frozen=True, kw_only=True):
     eks_provisioned_quota_bytes: int = 16000000000  # the same of a provisioned control plane
     gke_quota_bytes: int = 6000000000  # Google GKE: "etcd database size" of its limits
     aks_quota_bytes: int = 8000000000  # Azure AKS: 8 GB, "more than 2 GB is large"
+    growth_seconds: float = 14400.0  # watched for less, growth says nothing; the mixin's [4h]
+    growth_reach: float = 10.0  # times as far ahead as it was watched; our judgment
+    full_days: float = 30.0  # to find what grows and stop it, or to raise a quota; our judgment
+    full_critical_days: float = 2.0  # a weekend

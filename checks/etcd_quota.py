@@ -7,12 +7,13 @@ member nearest to its own quota decides for all, even one that nobody writes to.
 
 from collections.abc import Iterator, Sequence
 
-from k8sdiag.checks import _etcd_space, _etcd_state, _etcd_unasked
+from k8sdiag.checks import _etcd_growth, _etcd_space, _etcd_state, _etcd_unasked
 from k8sdiag.checks._etcd_clusters import clusters
 from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks._etcd_quota_source import with_quota
 from k8sdiag.checks._etcd_runbook import Etcdctl
-from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdPods, EtcdSeenByAPIServer
+from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdPod, EtcdPods, EtcdSeenByAPIServer
+from k8sdiag.facts.etcd_history import EtcdHistory
 from k8sdiag.model import Metric, Missing, Said, Unseen, Usage
 
 
@@ -20,11 +21,27 @@ def check(
     etcd: EtcdMembers | Missing,
     seen: EtcdSeenByAPIServer | Missing,
     pods: EtcdPods | Missing,
+    history: EtcdHistory | Missing,
     limits: EtcdQuota,
 ) -> Iterator[Said]:
     specs = pods.etcds if isinstance(pods, EtcdPods) else ()
+    told = etcd.members if isinstance(etcd, EtcdMembers) else ()
+    known = [with_quota(member, specs) for member in told]
+    said = list(_judge(etcd, known, seen, specs, limits))
+    yield from said
+    if isinstance(history, EtcdHistory):
+        usages = [x for x in said if isinstance(x, Usage)]
+        yield from _etcd_growth.judge(usages, known, history, limits)
+
+
+def _judge(
+    etcd: EtcdMembers | Missing,
+    known: Sequence[EtcdMember],
+    seen: EtcdSeenByAPIServer | Missing,
+    specs: Sequence[EtcdPod],
+    limits: EtcdQuota,
+) -> Iterator[Said]:
     if isinstance(etcd, EtcdMembers):
-        known = [with_quota(member, specs) for member in etcd.members]
         for member in known:
             if member.quota_assumed:
                 reason = f"{member.quota_source}; 2 GiB is assumed"
@@ -44,6 +61,8 @@ def check(
     elif isinstance(seen, EtcdSeenByAPIServer):
         yield Unseen(subject="etcd", reason=etcd.reason)
         yield from _etcd_unasked.judge(seen, specs, limits)
+    else:  # what pods and history tell is no size
+        yield Unseen(subject="etcd", reason=f"{etcd.reason}; {seen.reason}")
 
 
 def _numbers(members: Sequence[EtcdMember], limits: EtcdQuota) -> Iterator[Said]:

@@ -12,6 +12,8 @@ from k8sdiag import snapshot as snapshot_file
 from k8sdiag.collect import Door, collect
 from k8sdiag.compare import compare
 from k8sdiag.doors import Target, opened
+from k8sdiag.facts.etcd_history import EtcdHistory
+from k8sdiag.growth import between
 from k8sdiag.judge import judge
 from k8sdiag.model import Check, Fact, Missing, Report, Snapshot
 from k8sdiag.output import Writer, exit_code, write
@@ -120,6 +122,8 @@ def report(
 
 def compared(checks: Sequence[Check], old: Snapshot, new: Snapshot) -> Report:
     """The report of the newer look with what changed, both judged by the same limits."""
-    before = judge(checks, old)
-    after = judge(checks, new)
+    past = between(old, new)
+    if past and EtcdHistory.__name__ not in new.facts:
+        new = replace(new, facts=new.facts | {EtcdHistory.__name__: past})
+    before, after = judge(checks, old), judge(checks, new)
     return replace(after, changes=compare(before, after))

@@ -19,6 +19,7 @@ from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usag
 MIB = 1 << 20
 GIB = 1 << 30
 NOT_ASKED = Missing(reason="etcd was not asked: give --etcd-endpoints")
+NO_HISTORY = Missing(reason="nobody keeps it", asked=False)
 NOT_SEEN = Missing(reason='may not get "/metrics"')
 NO_PODS = Missing(reason="no pod of etcd is to be seen")
 
@@ -54,7 +55,7 @@ def said(
     seen: EtcdSeenByAPIServer | Missing = NOT_SEEN,
     pods: EtcdPods | Missing = NO_PODS,
 ) -> list[Said]:
-    return list(check(fact, seen, pods, EtcdQuota()))
+    return list(check(fact, seen, pods, NO_HISTORY, EtcdQuota()))
 
 
 def findings(*args: Any) -> list[Finding]:

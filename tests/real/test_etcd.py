@@ -33,6 +33,7 @@ StartEtcd = Callable[..., EtcdCluster]
 QUOTA = 16 << 20
 NOT_SEEN = Missing(reason="there is no API server")
 NO_PODS = Missing(reason="there are no pods")
+NO_HISTORY = Missing(reason="nobody keeps it", asked=False)
 
 
 @pytest.fixture
@@ -52,7 +53,9 @@ def door(cluster: EtcdCluster, *endpoints: str) -> Etcd:
 
 def findings(fact: EtcdMembers) -> dict[str, Finding]:
     return {
-        f.code: f for f in check(fact, NOT_SEEN, NO_PODS, EtcdQuota()) if isinstance(f, Finding)
+        f.code: f
+        for f in check(fact, NOT_SEEN, NO_PODS, NO_HISTORY, EtcdQuota())
+        if isinstance(f, Finding)
     }
 
 
@@ -346,7 +349,9 @@ def test_an_older_etcd_without_metrics_has_an_assumed_quota_and_says_so(
     (member,) = fact.members
     assert (member.quota_bytes, member.quota_assumed) == (2 << 30, True)
     assert [
-        x.subject for x in check(fact, NOT_SEEN, NO_PODS, EtcdQuota()) if isinstance(x, Unseen)
+        x.subject
+        for x in check(fact, NOT_SEEN, NO_PODS, NO_HISTORY, EtcdQuota())
+        if isinstance(x, Unseen)
     ] == ["quota of etcd/etcd-0"]
 
 
