@@ -11,7 +11,7 @@ from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable, NeighborTab
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen, Usage
-from k8sdiag.neighbors import Need
+from k8sdiag.neighbors import Need, Network
 
 NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
 
@@ -54,7 +54,7 @@ def check(
 
 
 def _need(nodes: Nodes, pods: Pods | Missing, limits: NeighborLimits) -> Need:
-    network, per_node = "", float(limits.pods_per_node)
+    network, per_node = Network(), float(limits.pods_per_node)
     if isinstance(pods, Pods):
         workloads = (p.workload for p in pods.profiles)
         network = neighbors.network(w.name for w in workloads if w.kind == "DaemonSet")
@@ -88,10 +88,11 @@ def _for_cluster(
         driver="nodes",
         fixed=need.pods,
         source=f"predicted: {need.nodes:,.0f} nodes on one layer-2 network and {need.pods:,.0f} "
-        f"entries of a node's own pods, against net.{table.family}.neigh.default.gc_thresh3",
+        f"entries of a node's own pods, {need.network if need.network.kind else 'any network'}, "
+        f"against net.{table.family}.neigh.default.gc_thresh3",
     )
     if need.usual > third or (default and need.nodes > limits.large_nodes):
-        most = f", and up to {need.most:,.0f} on its {need.network} network" if need.network else ""
+        most = f", and up to {need.most:,.0f} on its {need.network}" if need.network.kind else ""
         yield _warning(
             "too-small",
             subject,
@@ -107,7 +108,7 @@ def _for_cluster(
             f"family's limit was raised; a node here needs {need.usual:,.0f} for each",
             neighbors.raise_to(neighbors.advised(need.most)),
         )
-    if need.network == "flat" and first is not None and first > limits.gc_thresh1:
+    if need.network.kind == "flat" and first is not None and first > limits.gc_thresh1:
         keep = {f"net.{table.family}.neigh.default.gc_thresh1": 0}
         yield _warning(
             "stale-entries",

@@ -18,26 +18,36 @@ _SUBNET = 16_384  # a flat network's subnet has rarely more addresses: a /18
 
 # The DaemonSet of a pod network -> what its pods see of each other. "bridge": all pods of a node
 # on one layer 2. "flat": pods have addresses of the nodes' own network, and are reused.
-# Everywhere else, overlays too, a pod sees its gateway: "routed". An overlay's own entries for
-# its peers are permanent or extern_learn and do not count.
+# Everywhere else a pod sees its gateway: "routed", or "VXLAN" where an overlay joins the nodes,
+# whose own entries, one for each peer, are permanent or extern_learn and do not count.
 NETWORKS = {
     "aws-node": "flat",
     "azure-cns": "flat",
     "terway-eniip": "flat",
+    "kube-flannel": "bridge",
     "kube-flannel-ds": "bridge",
     "weave-net": "bridge",
-    "antrea-agent": "routed",
     "calico-node": "routed",
-    "cilium": "routed",
     "kindnet": "routed",
     "kube-router": "routed",
+    "antrea-agent": "VXLAN",
+    "canal": "VXLAN",
+    "cilium": "VXLAN",
 }
+
+
+class Network(Struct, frozen=True):
+    kind: str = ""  # "bridge", "routed", "VXLAN", "flat"; "" is unknown
+    daemonset: str = ""  # by whose name it was guessed; its settings may say otherwise
+
+    def __str__(self) -> str:
+        return f"{self.kind} network (a guess by the DaemonSet {self.daemonset})"
 
 
 class Need(Struct, frozen=True):
     """Entries at once on one node; what the nodes bring grows with the cluster."""
 
-    network: str  # "bridge", "routed", "flat"; "" is unknown
+    network: Network
     nodes: float  # one for each node, where all are on one layer-2 network
     pods: float  # of the node's own pods, as they usually talk
     most: float  # of all, when each talks to each that it can see
@@ -47,18 +57,18 @@ class Need(Struct, frozen=True):
         return self.nodes + self.pods
 
 
-def network(daemonsets: Iterable[str]) -> str:
-    """The kind of pod network that these DaemonSets tell of; "" where none is known."""
-    found = {NETWORKS[name] for name in daemonsets if name in NETWORKS}
-    return found.pop() if len(found) == 1 else ""
+def network(daemonsets: Iterable[str]) -> Network:
+    """The pod network that these DaemonSets tell of; of an unknown kind where several differ."""
+    found = {NETWORKS[name]: name for name in sorted(daemonsets) if name in NETWORKS}
+    return Network(*next(iter(found.items()))) if len(found) == 1 else Network()
 
 
-def need(network: str, nodes: float, pods_per_node: float) -> Need:
+def need(network: Network, nodes: float, pods_per_node: float) -> Need:
     pods = _ENTRIES_PER_POD * pods_per_node
     most = nodes + pods
-    if network == "bridge":  # each pod has an entry for each other, and the node one for each
+    if network.kind == "bridge":  # each pod has an entry for each other, and the node one for each
         most = nodes + pods_per_node * (pods_per_node + 1)
-    elif network == "flat":  # the node talks to pods of other nodes without a gateway between
+    elif network.kind == "flat":  # the node talks to pods of other nodes without a gateway between
         most = nodes + pods + min(_SUBNET, nodes * pods_per_node)
     return Need(network=network, nodes=nodes, pods=pods, most=most)
 
