@@ -1,5 +1,6 @@
 """The check etcd-quota against real etcds: three generations, with TLS and without."""
 
+import inspect
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks.etcd_quota import check
 from k8sdiag.facts.etcd import EtcdMembers
-from k8sdiag.model import Finding, Missing, Unavailable, Unseen
+from k8sdiag.model import Finding, Missing, Said, Unavailable, Unseen
 from k8sdiag.readers import etcd_member
 from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.kubernetes import Kubernetes
@@ -31,9 +33,6 @@ from tests.real.pki import Authority
 
 StartEtcd = Callable[..., EtcdCluster]
 QUOTA = 16 << 20
-NOT_SEEN = Missing(reason="there is no API server")
-NO_PODS = Missing(reason="there are no pods")
-NO_HISTORY = Missing(reason="nobody keeps it", asked=False)
 
 
 @pytest.fixture
@@ -51,12 +50,14 @@ def door(cluster: EtcdCluster, *endpoints: str) -> Etcd:
     )
 
 
+def judged(**facts: Any) -> list[Said]:
+    """What the check says of these facts alone, by the names of its parameters."""
+    others = {name: Missing(reason=f"no {name}") for name in inspect.signature(check).parameters}
+    return list(check(**{**others, "limits": EtcdQuota(), **facts}))
+
+
 def findings(fact: EtcdMembers) -> dict[str, Finding]:
-    return {
-        f.code: f
-        for f in check(fact, NOT_SEEN, NO_PODS, NO_HISTORY, EtcdQuota())
-        if isinstance(f, Finding)
-    }
+    return {f.code: f for f in judged(etcd=fact) if isinstance(f, Finding)}
 
 
 def shell(etcdctl: Path, *commands: str) -> str:
@@ -348,11 +349,8 @@ def test_an_older_etcd_without_metrics_has_an_assumed_quota_and_says_so(
 
     (member,) = fact.members
     assert (member.quota_bytes, member.quota_assumed) == (2 << 30, True)
-    assert [
-        x.subject
-        for x in check(fact, NOT_SEEN, NO_PODS, NO_HISTORY, EtcdQuota())
-        if isinstance(x, Unseen)
-    ] == ["quota of etcd/etcd-0"]
+    unseen = [x.subject for x in judged(etcd=fact) if isinstance(x, Unseen)]
+    assert unseen == ["quota of etcd/etcd-0"]
 
 
 def test_tls_to_an_etcd_without_it(start_etcd: StartEtcd, stranger: Authority) -> None:
