@@ -49,7 +49,10 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
     for name, fact in check.needs.items():
         nobody = Missing(reason="no source gives it")
         key = fact.__name__
-        given[name] = snapshot.facts.get(key) or snapshot.missing.get(key, nobody)
+        # Not `or`: a fact of nothing, an empty cluster's pods, is a fact all the same.
+        given[name] = (
+            snapshot.facts[key] if key in snapshot.facts else snapshot.missing.get(key, nobody)
+        )
     seconds = sum(snapshot.seconds.get(fact.__name__, 0.0) for fact in check.needs.values())
 
     def outcome(status: Status, reason: str, said: Iterable[Said] = ()) -> Outcome:

@@ -27,7 +27,8 @@ class Tank(Fact, frozen=True, kw_only=True):
 
 
 class Pump(Fact, frozen=True, kw_only=True):
-    pass
+    def __len__(self) -> int:
+        return 0
 
 
 class TankLimits(Limits, frozen=True, kw_only=True):
@@ -121,6 +122,10 @@ def test_with_none_of_its_optional_facts_a_check_is_skipped_and_says_each_reason
     outcome = judged(EITHER, {}, {n: Missing(reason="no cluster") for n in ("Tank", "Pump")})
 
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, "no cluster")
+
+
+def test_a_fact_of_nothing_is_a_fact() -> None:
+    assert judged(EITHER, {"Tank": Tank(), "Pump": Pump()}).status is Status.OK
 
 
 def test_a_check_that_judged_nothing_of_what_it_got_is_skipped() -> None:

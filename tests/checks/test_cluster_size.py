@@ -1,0 +1,159 @@
+from array import array
+
+import pytest
+
+from k8sdiag.checks._cluster_limits import ClusterSize
+from k8sdiag.checks.cluster_size import check
+from k8sdiag.facts.cluster import ControlPlane, Services
+from k8sdiag.facts.etcd_objects import EtcdObjects, StoredResource
+from k8sdiag.facts.nodes import Node, Nodes
+from k8sdiag.facts.pods import Container, Pods, Profile, Workload, pack
+from k8sdiag.model import Finding, Missing, Said, Unseen, Usage
+
+NOT_READ = Missing(reason="not read")
+SMALL = ClusterSize(nodes=100, pods=1000, containers=1500, pods_per_namespace=500, services=50)
+
+
+def nodes(count: int = 10, server: str = "v1.36.3", cpus: float = 16) -> Nodes:
+    found = (Node(name=f"n{i}", cpus=cpus, max_pods=110) for i in range(count))
+    return Nodes(nodes=tuple(found), server=server)
+
+
+def pods(*counts: tuple[str, int], phase: str = "Running") -> Pods:
+    """(namespace, how many) of pods with two containers and an init container each."""
+    containers = (Container(image="a"), Container(image="b"), Container(image="c", init=True))
+    profiles = tuple(
+        Profile(workload=Workload(name, "Deployment", "w"), containers=containers, phase=phase)
+        for name, _ in counts
+    )
+    column = array("I", [i for i, (_, n) in enumerate(counts) for _ in range(n)])
+    where = array("I", [0] * len(column))
+    return Pods(
+        profiles=profiles, nodes=("n0",), profile_column=pack(column), node_column=pack(where)
+    )
+
+
+def objects(**counts: int) -> EtcdObjects:
+    stored = (
+        StoredResource(name=n.replace("_", "."), objects=c, size_bytes=c * 1000)
+        for n, c in counts.items()
+    )
+    return EtcdObjects(resources=tuple(stored), provenance="/metrics")
+
+
+def judge(
+    n: Nodes,
+    p: Pods | Missing = NOT_READ,
+    s: Services | Missing = NOT_READ,
+    o: EtcdObjects | Missing = NOT_READ,
+    c: ControlPlane | Missing = NOT_READ,
+    limits: ClusterSize = SMALL,
+) -> list[Said]:
+    return list(check(n, p, s, o, c, limits))
+
+
+def codes(said: list[Said]) -> list[tuple[str, str]]:
+    return [(f.code, f.subject) for f in said if isinstance(f, Finding)]
+
+
+def used(said: list[Said]) -> dict[str, tuple[float, float, str]]:
+    return {u.limit_id: (u.used, u.limit, u.driver) for u in said if isinstance(u, Usage)}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(judge(nodes(79), pods(("a", 399), ("b", 100))), id="below four fifths"),
+        pytest.param(judge(nodes(), pods(("a", 5000), phase="Succeeded")), id="pods that ended"),
+        pytest.param(judge(nodes(), s=Services(by_namespace={"a": 39})), id="few Services"),
+        pytest.param(judge(nodes(), o=objects(foos_example=10**7)), id="custom objects"),
+        pytest.param(judge(nodes(90 - 11), c=ControlPlane(api_servers=1)), id="one for few nodes"),
+        pytest.param(
+            judge(
+                nodes(),
+                s=Services(by_namespace={"a": 10}),
+                c=ControlPlane(api_servers=3, proxy_mode="iptables"),
+            ),
+            id="few Services in iptables",
+        ),
+        pytest.param(
+            judge(
+                nodes(101, "v1.33.5-gke.1080000"),
+                pods(("a", 1500), ("b", 1500)),
+                limits=ClusterSize(pods=3000),
+            ),
+            id="GKE is tested further",
+        ),
+    ],
+)
+def test_quiet(said: list[Said]) -> None:
+    assert codes(said) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        pytest.param(judge(nodes(80)), ("near-threshold", "cluster"), id="nodes"),
+        pytest.param(
+            judge(nodes(), pods(("a", 400))), ("near-threshold", "namespace/a"), id="a namespace"
+        ),
+        pytest.param(
+            judge(nodes(), s=Services(by_namespace={"a": 40})),
+            ("near-threshold", "cluster"),
+            id="Services",
+        ),
+        pytest.param(
+            judge(nodes(), o=objects(configmaps=130000)),
+            ("near-threshold", "configmaps"),
+            id="a type",
+        ),
+        pytest.param(
+            judge(nodes(3000), c=ControlPlane(api_servers=1), limits=ClusterSize()),
+            ("one-api-server", "cluster"),
+            id="one API server",
+        ),
+        pytest.param(
+            judge(
+                nodes(),
+                s=Services(by_namespace={"a": 3000, "b": 3000}),
+                c=ControlPlane(api_servers=3, proxy_mode="iptables"),
+                limits=ClusterSize(),
+            ),
+            ("iptables-mode", "cluster"),
+            id="iptables",
+        ),
+    ],
+)
+def test_found(said: list[Said], found: tuple[str, str]) -> None:
+    assert codes(said) == [found]
+
+
+def test_each_usage_names_what_makes_it_grow() -> None:
+    said = judge(
+        nodes(10, cpus=4),
+        pods(("a", 100), ("b", 60)),
+        Services(by_namespace={"a": 3, "b": 5}),
+        objects(pods=160, events=900, namespaces=4, foos_example=10**6),
+    )
+
+    assert used(said) == {
+        "nodes": (10, 100, "nodes"),
+        "pods": (160, 1000, "pods"),
+        "containers": (320, 1500, "pods"),
+        "pods-per-namespace": (100, 500, "pods"),
+        "pods-per-node": (16, 40, "pods_per_node"),
+        "services": (8, 50, "services"),
+        "services-per-namespace": (5, 5000, "services"),
+        "namespaces": (4, 10000, "namespaces"),
+        "events": (900, 1000000, "events"),
+        "objects-of-a-type": (160, 150000, "pods"),
+        "bytes-of-a-type": (160000, 1500000000, "pods"),
+    }
+
+
+def test_what_could_not_be_read_is_said() -> None:
+    assert [u.subject for u in judge(nodes()) if isinstance(u, Unseen)] == [
+        "pods",
+        "Services",
+        "objects by type",
+    ]
