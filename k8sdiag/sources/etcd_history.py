@@ -8,39 +8,39 @@ from k8sdiag.readers.prometheus import Labels, Prometheus
 
 DAYS = 3
 STEP_SECONDS = 3600
-# The lowest of an hour: in use swings by what is written between two compactions.
-QUERY = "min_over_time({}[1h])"
-TOTAL = QUERY.format("etcd_mvcc_db_total_size_in_bytes")
-IN_USE = QUERY.format("etcd_mvcc_db_total_size_in_use_in_bytes")
-
-Values = dict[float, float]
+# The lowest of an hour: in use swings by what is written between two compactions. One query for
+# both, so that their samples are of the same moments.
+QUERY = " or ".join(
+    f'label_replace(min_over_time({metric}[1h]), "size", "{size}", "", "")'
+    for size, metric in (
+        ("total", "etcd_mvcc_db_total_size_in_bytes"),
+        ("in_use", "etcd_mvcc_db_total_size_in_use_in_bytes"),
+    )
+)
+_Values = dict[float, float]
 
 
 def collect(reader: Prometheus) -> EtcdHistory:
     """Raises Unavailable when Prometheus has no sizes of etcd."""
-    total, in_use = (_read(reader, query) for query in (TOTAL, IN_USE))
-    sizes = {
-        name: tuple(
-            SizeSample(at=at, db_bytes=int(values[at]), in_use_bytes=int(in_use[name][at]))
-            for at in sorted(values.keys() & in_use[name].keys())
-        )
-        for name, values in total.items()
-        if name in in_use
-    }
+    found: dict[tuple[str, str], _Values] = {}
+    twice: set[str] = set()  # as when two clusters have the same addresses: nobody's
+    for labels, samples in reader.range(QUERY, DAYS * 86400, STEP_SECONDS):
+        for name in names(labels):
+            key = (name, labels["size"])
+            twice |= {name} if key in found else set()
+            found[key] = dict(samples)
+    sizes = {}
+    for name in sorted({name for name, _ in found} - twice):
+        total, in_use = (found.get((name, size), {}) for size in ("total", "in_use"))
+        both = sorted(total.keys() & in_use.keys())
+        if both:
+            sizes[name] = tuple(
+                SizeSample(at=at, db_bytes=int(total[at]), in_use_bytes=int(in_use[at]))
+                for at in both
+            )
     if not sizes:
         raise Unavailable(f"{reader.name} has no etcd_mvcc_db_total_size_in_bytes")
     return EtcdHistory(sizes=sizes, provenance=f"{DAYS} days of {reader.name}")
-
-
-def _read(reader: Prometheus, query: str) -> dict[str, Values]:
-    """By each name that a series can be known by; what two series share is nobody's."""
-    found: dict[str, Values] = {}
-    twice: set[str] = set()
-    for labels, samples in reader.range(query, DAYS * 86400, STEP_SECONDS):
-        for name in names(labels):
-            twice |= {name} & found.keys()
-            found[name] = dict(samples)
-    return {name: values for name, values in found.items() if name not in twice}
 
 
 def names(labels: Labels) -> set[str]:

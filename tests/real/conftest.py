@@ -106,7 +106,7 @@ def start_coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 def start_prometheus(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Prometheus]]:
-    """start_prometheus(config="{}")"""
+    """start_prometheus(config="{}", history="")"""
     with starting("prometheus", prometheus.started, tmp_path_factory) as start:
         yield start
 
