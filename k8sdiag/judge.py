@@ -74,7 +74,8 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
     if needed or (absent and len(absent) == len(given)):
         # The same reason may stand for several facts: said once.
         names = [name for name in given if name in (needed or absent)]
-        return outcome(Status.SKIPPED, "; ".join(dict.fromkeys(absent[n].reason for n in names)))
+        parts = (part for n in names for part in absent[n].reason.split("; "))
+        return outcome(Status.SKIPPED, "; ".join(dict.fromkeys(parts)))
     limits = {} if check.limits is None else {"limits": check.limits}
     try:
         said = list(check.run(**given, **limits))
