@@ -7,13 +7,14 @@ member nearest to its own quota decides for all, even one that nobody writes to.
 
 from collections.abc import Iterator, Sequence
 
-from k8sdiag.checks import _etcd_growth, _etcd_space, _etcd_state, _etcd_unasked
+from k8sdiag.checks import _etcd_fillers, _etcd_growth, _etcd_space, _etcd_state, _etcd_unasked
 from k8sdiag.checks._etcd_clusters import clusters
 from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks._etcd_quota_source import with_quota
 from k8sdiag.checks._etcd_runbook import Etcdctl
 from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdPod, EtcdPods, EtcdSeenByAPIServer
 from k8sdiag.facts.etcd_history import EtcdHistory
+from k8sdiag.facts.etcd_objects import EtcdObjects
 from k8sdiag.model import Metric, Missing, Said, Unseen, Usage
 
 
@@ -22,16 +23,17 @@ def check(
     seen: EtcdSeenByAPIServer | Missing,
     pods: EtcdPods | Missing,
     history: EtcdHistory | Missing,
+    objects: EtcdObjects | Missing,
     limits: EtcdQuota,
 ) -> Iterator[Said]:
     specs = pods.etcds if isinstance(pods, EtcdPods) else ()
     told = etcd.members if isinstance(etcd, EtcdMembers) else ()
     known = [with_quota(member, specs) for member in told]
     said = list(_judge(etcd, known, seen, specs, limits))
-    yield from said
     if isinstance(history, EtcdHistory):
         usages = [x for x in said if isinstance(x, Usage)]
-        yield from _etcd_growth.judge(usages, known, history, limits)
+        said += _etcd_growth.judge(usages, known, history, limits)
+    yield from _etcd_fillers.named(said, objects)
 
 
 def _judge(

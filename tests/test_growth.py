@@ -10,6 +10,7 @@ from k8sdiag.checks._etcd_limits import EtcdQuota
 from k8sdiag.checks.etcd_quota import check
 from k8sdiag.facts.etcd import EtcdMember, EtcdMembers, EtcdSeenByAPIServer
 from k8sdiag.facts.etcd_history import EtcdHistory, SizeSample
+from k8sdiag.facts.etcd_objects import EtcdObjects, StoredResource
 from k8sdiag.growth import between, full
 from k8sdiag.model import Finding, Missing, Severity, Snapshot, Unseen
 
@@ -102,7 +103,7 @@ def judged(
     one: EtcdMember, samples: Sequence[SizeSample], key: str = "etcd/etcd-0"
 ) -> list[Finding]:
     history = EtcdHistory(sizes={key: tuple(samples)})
-    said = check(EtcdMembers(members=(one,)), NOTHING, NOTHING, history, EtcdQuota())
+    said = check(EtcdMembers(members=(one,)), NOTHING, NOTHING, history, NOTHING, EtcdQuota())
     return [f for f in said if isinstance(f, Finding) and f.code == "will-be-full"]
 
 
@@ -206,7 +207,7 @@ def test_a_member_that_was_replaced_begins_anew() -> None:
 def test_history_without_a_size_of_today_judges_nothing() -> None:
     history = EtcdHistory(sizes={"etcd/etcd-0": FAST})
 
-    (said,) = check(NOTHING, NOTHING, NOTHING, history, EtcdQuota())
+    (said,) = check(NOTHING, NOTHING, NOTHING, history, NOTHING, EtcdQuota())
 
     assert isinstance(said, Unseen)
 
@@ -214,8 +215,22 @@ def test_history_without_a_size_of_today_judges_nothing() -> None:
 def test_by_the_api_server_alone_it_is_never_critical() -> None:
     history = EtcdHistory(sizes={"etcd/etcd-0": looks((0.25, 748, None), (0, 1148, None))})
     seen = EtcdSeenByAPIServer(db_bytes={"etcd-0": 1148 * MIB})
-    said = check(NOTHING, seen, NOTHING, history, EtcdQuota())
+    said = check(NOTHING, seen, NOTHING, history, NOTHING, EtcdQuota())
     (finding,) = [f for f in said if isinstance(f, Finding)]
 
     assert (finding.code, finding.severity) == ("will-be-full", Severity.WARNING)
     assert "the quota that is assumed of 2,048 MiB" in finding.message
+
+
+def test_the_largest_resources_are_named() -> None:
+    stored = [
+        StoredResource(name="events", objects=900, size_bytes=700, sampled=100),
+        StoredResource(name="pods", objects=10, size_bytes=300),
+    ]
+    history = EtcdHistory(sizes={"etcd/etcd-0": FAST})
+    seen = EtcdMembers(members=(member(1148, 1148),))
+    objects = EtcdObjects(resources=tuple(stored))
+    said = check(seen, NOTHING, NOTHING, history, objects, EtcdQuota())
+    (finding,) = [f for f in said if isinstance(f, Finding)]
+
+    assert finding.message.endswith("; most live bytes: events 70%, pods 30%")

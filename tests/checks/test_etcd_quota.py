@@ -20,6 +20,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 NOT_ASKED = Missing(reason="etcd was not asked: give --etcd-endpoints")
 NO_HISTORY = Missing(reason="nobody keeps it", asked=False)
+NO_OBJECTS = Missing(reason="nobody counts them")
 NOT_SEEN = Missing(reason='may not get "/metrics"')
 NO_PODS = Missing(reason="no pod of etcd is to be seen")
 
@@ -55,7 +56,7 @@ def said(
     seen: EtcdSeenByAPIServer | Missing = NOT_SEEN,
     pods: EtcdPods | Missing = NO_PODS,
 ) -> list[Said]:
-    return list(check(fact, seen, pods, NO_HISTORY, EtcdQuota()))
+    return list(check(fact, seen, pods, NO_HISTORY, NO_OBJECTS, EtcdQuota()))
 
 
 def findings(*args: Any) -> list[Finding]:

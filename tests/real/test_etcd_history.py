@@ -60,7 +60,7 @@ def test_three_days_and_a_real_member(
     fact = collect(Prometheus.open(server.url))
     members = etcd_members.collect(Etcd.open(",".join(cluster.endpoints)))
     assert len(fact.sizes["127.0.0.1"]) >= 70
-    said = check(members, NOTHING, NOTHING, fact, EtcdQuota())
+    said = check(members, NOTHING, NOTHING, fact, NOTHING, EtcdQuota())
     (finding,) = [f for f in said if isinstance(f, Finding)]
 
     assert set(fact.sizes) == {"127.0.0.1", "etcd/a", "10.9.9.9", "etcd/b"}
