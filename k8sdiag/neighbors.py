@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from k8sdiag import sysctl
+from k8sdiag.facts.nodes import Node
 from k8sdiag.model import Remedy
 
 # What Amazon Linux, Bottlerocket and AKS ship; such a table takes 8 MiB when it is full.
@@ -92,6 +93,29 @@ def raise_to(gc_thresh3: int) -> Remedy:
 
 def setting(values: dict[str, int], what: str) -> Remedy:
     return sysctl.setting(values, what, "neighbor-table")
+
+
+class Places:
+    """Finds the node that a host name, or an address, stands for."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._by_name: dict[str, Node] = {}
+        self._by_short: dict[str, Node | None] = {}
+        for node in nodes:
+            name = node.name.lower()
+            self._by_name |= dict.fromkeys((name, *node.addresses), node)
+            short = name.partition(".")[0]
+            self._by_short[short] = None if short in self._by_short else node
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    def find(self, host: str) -> Node | None:
+        """A cloud may prefer the short or the full name, as is_node() says."""
+        host = host.lower()
+        node = self._by_name.get(host) or self._by_short.get(host.partition(".")[0])
+        found = node and (host in node.addresses or is_node(host, node.name))
+        return node if found else None
 
 
 def is_node(host: str, node: str) -> bool:

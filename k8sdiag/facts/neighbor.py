@@ -38,6 +38,17 @@ class NeighborTables(Fact, frozen=True, kw_only=True):
     tables: tuple[NeighborTable, ...]  # a family that the kernel has switched off is not there
 
 
+class HostTables(Struct, frozen=True):
+    host: str  # as its exporter or its scrape calls it
+    tables: tuple[NeighborTable, ...]
+
+
+class FleetNeighborTables(Fact, frozen=True, kw_only=True):
+    """Those of all hosts that run the node exporter; a delta is over the last ten minutes."""
+
+    hosts: tuple[HostTables, ...]
+
+
 class BootValue(Struct, frozen=True):
     value: int
     file: str  # the last one that sets it

@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from k8sdiag.checks.neighbor_table import NeighborTableLimits, check
-from k8sdiag.facts.neighbor import DeviceNeighbors, NeighborTable, NeighborTables
+from k8sdiag.checks._neighbor_verdict import NeighborTableLimits
+from k8sdiag.checks.neighbor_table import check
+from k8sdiag.facts.neighbor import (
+    DeviceNeighbors,
+    FleetNeighborTables,
+    HostTables,
+    NeighborTable,
+    NeighborTables,
+)
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
 from k8sdiag.readers.host import Host
@@ -37,7 +44,8 @@ def busy(**fields: object) -> NeighborTable:
 
 
 def said(*tables: NeighborTable, nodes: Nodes | Missing = ALONE) -> list[Said]:
-    return list(check(NeighborTables(host="node-1", tables=tables), nodes, NeighborTableLimits()))
+    fact = NeighborTables(host="node-1", tables=tables)
+    return list(check(fact, ALONE, nodes, NeighborTableLimits()))
 
 
 def cluster(count: int) -> Nodes:
@@ -140,7 +148,7 @@ def test_found(loud: NeighborTable, expected: tuple[str, Severity, str]) -> None
 def test_a_recorded_table(recorded: str, expected: list[str]) -> None:
     tables = collect(Host(procfs=RECORDED / recorded / "proc"))
 
-    spoken = list(check(tables, ALONE, NeighborTableLimits()))
+    spoken = list(check(tables, ALONE, ALONE, NeighborTableLimits()))
 
     assert [x.code for x in spoken if isinstance(x, Finding)] == expected
     assert not [x for x in spoken if isinstance(x, Unseen)]
@@ -178,6 +186,72 @@ def test_a_host_outside_the_cluster_says_nothing_of_it() -> None:
     assert [x.subject for x in spoken if isinstance(x, Unseen)] == ["all 1 nodes"]
     assert [x.subject for x in spoken if isinstance(x, Finding)] == ["host/node-1"]
     assert not [x for x in spoken if isinstance(x, Usage)]
+
+
+def fleet(*hosts: tuple[str, NeighborTable]) -> FleetNeighborTables:
+    return FleetNeighborTables(
+        hosts=tuple(HostTables(host, (fields,)) for host, fields in hosts), provenance="Prometheus"
+    )
+
+
+def judged(found: FleetNeighborTables | Missing, nodes: Nodes | Missing) -> list[Said]:
+    """By Prometheus alone: from a machine whose own table could not be read."""
+    return list(check(Missing(reason="no netlink"), found, nodes, NeighborTableLimits()))
+
+
+def test_a_fleet_that_is_seen_whole_leaves_nothing_unseen() -> None:
+    whole = fleet(*((f"node-{i}", table(entries=i)) for i in range(1, 101)))
+    spoken = judged(whole, cluster(100))
+
+    assert [x for x in spoken if not isinstance(x, Usage)] == []
+    # One usage a pool: the fullest node's.
+    assert [(x.subject, x.used) for x in spoken if isinstance(x, Usage)] == [("node/node-100", 100)]
+
+
+def test_a_pool_that_is_in_trouble_is_one_finding() -> None:
+    full = busy(entries=1030, table_fulls=9, table_fulls_delta=9, look_seconds=600)
+    nodes = Nodes(
+        nodes=tuple(Node(name=f"node-{i}", pool="big" if i < 40 else "small") for i in range(100))
+    )
+    hosts = [(f"node-{i}", full if i in (7, 8, 60) else table()) for i in range(100)]
+    findings = [x for x in judged(fleet(*hosts), nodes) if isinstance(x, Finding)]
+
+    assert [(x.code, x.severity, x.subject) for x in findings] == [
+        ("refusing", Severity.CRITICAL, "pool/big"),
+        ("refusing", Severity.CRITICAL, "node/node-60"),
+    ]
+    assert findings[0].message.startswith("2 of 40 nodes, e.g. node-7: the IPv4 (ARP) table")
+    assert "refused 9 new neighbors within 600s" in findings[1].message
+
+
+def test_nodes_without_an_exporter_stay_unseen_and_strangers_are_not_judged() -> None:
+    full = busy(entries=1030, table_fulls=9)
+    spoken = judged(fleet(("10.0.0.2", table()), ("elsewhere", full)), cluster(3))
+    (unseen,) = (x for x in spoken if isinstance(x, Unseen))
+
+    assert not [x for x in spoken if isinstance(x, Finding)]
+    assert unseen.subject == "3 of 3 nodes"  # an address that is no node's
+
+
+def test_a_target_goes_by_its_address_too() -> None:
+    nodes = Nodes(nodes=(Node(name="node-1", addresses=("10.0.0.2", "fd00::2")),))
+
+    assert [x for x in judged(fleet(("fd00::2", table())), nodes) if isinstance(x, Unseen)] == []
+
+
+def test_this_host_is_judged_by_its_own_look() -> None:
+    stale = busy(entries=1030, table_fulls=9)
+    here = NeighborTables(host="node-1", tables=(table(),))
+    spoken = list(check(here, fleet(("node-1", stale)), cluster(1), NeighborTableLimits()))
+
+    assert [x for x in spoken if isinstance(x, Finding | Unseen)] == []
+
+
+def test_a_prometheus_that_was_asked_in_vain_is_said() -> None:
+    (unseen,) = judged(Missing(reason="connection refused"), cluster(5))
+
+    assert isinstance(unseen, Unseen)
+    assert (unseen.subject, unseen.reason) == ("5 of 5 nodes", "connection refused")
 
 
 def test_a_cluster_that_could_not_be_asked_is_said() -> None:

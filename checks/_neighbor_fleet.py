@@ -1,0 +1,54 @@
+"""The neighbor tables of the fleet, told by node pool."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from k8sdiag.checks._neighbor_verdict import NeighborTableLimits, usage, verdict
+from k8sdiag.facts.neighbor import FleetNeighborTables, NeighborTable
+from k8sdiag.model import Finding, Unseen, Usage
+from k8sdiag.neighbors import Places
+
+
+def judged(
+    fleet: FleetNeighborTables, known: Places, but: set[str], limits: NeighborTableLimits
+) -> Iterator[Finding | Usage | Unseen]:
+    """What the tables of all nodes say, `but` for those already judged; strangers are left out."""
+    pools: dict[str, list[tuple[str, NeighborTable]]] = {}
+    for host in fleet.hosts:
+        node = known.find(host.host)
+        if (known and node is None) or (node and node.name in but):
+            continue
+        name, pool = (node.name, node.pool) if node else (host.host, "")
+        pools.setdefault(pool, []).extend((name, table) for table in host.tables)
+    for pool, tables in sorted(pools.items()):
+        for family in sorted({table.family for _, table in tables}):
+            of_family = [(name, table) for name, table in tables if table.family == family]
+            yield from _of_pool(pool, of_family, fleet.provenance, limits)
+
+
+def _of_pool(
+    pool: str, tables: list[tuple[str, NeighborTable]], source: str, limits: NeighborTableLimits
+) -> Iterator[Finding | Usage | Unseen]:
+    """The worst node for each kind of finding, and how many there are of it; the fullest node."""
+    said = [x for name, table in tables for x in verdict(f"node/{name}", table, limits)]
+    found: dict[str, list[Finding]] = {}
+    for finding in (x for x in said if isinstance(x, Finding)):
+        found.setdefault(finding.code, []).append(finding)
+    for alike in found.values():
+        worst = max(alike, key=lambda f: (f.severity.rank, f.observed or 0))
+        if len(alike) > 1:
+            of = f"{len(alike)} of {len(tables)} nodes, e.g. {worst.subject.removeprefix('node/')}"
+            worst = replace(
+                worst, subject=f"pool/{pool or 'unnamed'}", message=f"{of}: {worst.message}"
+            )
+        yield worst
+    if unseen := [x for x in said if isinstance(x, Unseen)]:
+        yield replace(unseen[0], subject=f"{len(unseen)} nodes, e.g. {unseen[0].subject}")
+    usages = [
+        used
+        for name, table in tables
+        for used in usage(f"node/{name}", table, source, limits, several=True)
+    ]
+    if usages:
+        yield max(usages, key=lambda used: used.ratio)
