@@ -42,6 +42,7 @@ demo-snapshot: $(BIN)/.dev control-plane
 
 bench: $(BIN)/.dev
 	$(BIN)/python -m bench.reads
+	$(BIN)/python -m bench.pulls
 
 clean:
 	rm -rf .venv dist

@@ -20,3 +20,8 @@ def normalize(name: str) -> str:
     last, _, tag = last.partition(":")
     path = f"{folder}/{last}" if folder else last
     return f"{first}/{path}@{digest}" if digest else f"{first}/{path}:{tag or 'latest'}"
+
+
+def registry(name: str) -> str:
+    """The host that serves a normalized name: "docker.io", "r.example:5000"."""
+    return name.partition("/")[0]

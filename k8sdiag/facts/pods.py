@@ -66,7 +66,7 @@ class Pods(Fact, frozen=True, kw_only=True):
     profile_column: bytes  # little-endian uint32 each; see columns()
     node_column: bytes
     created_column: bytes = b""  # seconds since 1970; empty: not known of any; see created()
-    served: tuple[Served, ...] = ()  # of containers that were started, sidecars included
+    served: tuple[Served, ...] = ()  # by the containers of pods that run, without init ones
     placed: bool = True  # False: made from workload templates, which node runs what is not known
 
     def __len__(self) -> int:

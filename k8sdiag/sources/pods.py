@@ -67,8 +67,9 @@ class Table:
             node_of(nodes.setdefault(pod.spec.node_name, len(nodes)))
             made = pod.metadata.creation_timestamp
             created(max(0, int(made.timestamp())) if made else 0)
-            runs = (pod.spec.containers, pod.status.container_statuses)
-            served[runs] = served.get(runs, 0) + 1
+            if pod.status.phase == "Running":
+                runs = (pod.spec.containers, pod.status.container_statuses)
+                served[runs] = served.get(runs, 0) + 1
 
     def add_unplaced(self, made: Profile, count: int) -> None:
         """`count` pods of one profile, on nodes that are not known."""

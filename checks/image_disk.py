@@ -1,0 +1,123 @@
+"""The images that a node's pods need come close to filling its disk.
+
+Images in use can't be deleted: past the threshold the kubelet's garbage collection finds nothing
+to free, the node gets DiskPressure, and pods are evicted that have to pull again elsewhere.
+"""
+
+from collections.abc import Iterator
+
+from k8sdiag.coldstart import Rates
+from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
+from k8sdiag.facts.nodes import Node, Nodes
+from k8sdiag.facts.pods import Pods
+from k8sdiag.knownkubelets import Known
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Said, Severity, Unseen, Usage
+from k8sdiag.nodeimages import Demand, demands
+
+# These delete the compressed layers once they are unpacked (discard_unpacked_layers).
+_DISCARDS = ("Amazon Linux 2023", "Talos")
+_SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'
+
+
+class ImageDisk(Limits, frozen=True, kw_only=True):
+    # imageGCHighThresholdPercent of the kubelet, and 1 - imagefs.available of its evictionHard.
+    threshold: float = 0.85
+    # With DiskPressure, images that take this part of the disk are what to look at first.
+    pressed: float = 0.5
+
+
+def check(
+    nodes: Nodes,
+    pods: Pods,
+    kubelets: KubeletConfigs | Missing,
+    host: HostKubelet | Missing,
+    limits: ImageDisk,
+) -> Iterator[Said]:
+    pools: dict[str, list[tuple[float, Demand]]] = {}
+    elsewhere: list[Demand] = []
+    unknown: list[str] = []
+    for demand in demands(nodes, pods, Rates(), Known(nodes, kubelets, host).max_images):
+        if not demand.node.disk_bytes:
+            unknown.append(demand.node.name)
+            continue
+        share = _bytes(demand) / demand.node.disk_bytes
+        if share > 1 and not demand.node.disk_pressure:
+            elsewhere.append(demand)  # its pods run, so they lie on another disk or share layers
+        else:
+            pools.setdefault(demand.node.pool, []).append((share, demand))
+    for pool, members in sorted(pools.items()):
+        yield from _pool(f"pool/{pool or 'unnamed'}", members, limits)
+    if unknown:
+        yield Unseen(
+            subject=f"the disks of {len(unknown)} nodes",
+            reason=f"the status of {unknown[0]} tells no ephemeral storage "
+            "(localStorageCapacityIsolation of its kubelet is off)",
+        )
+    if elsewhere:
+        worst = max(elsewhere, key=_bytes)
+        yield Unseen(
+            subject=f"the image disks of {len(elsewhere)} nodes",
+            reason=f"{worst.node.name}'s {worst.count} images would take {_bytes(worst) / 1e9:.3g} "
+            f"GB, its kubelet's disk has {worst.node.disk_bytes / 1e9:.3g} GB and no pressure: "
+            "they lie on a disk of their own, which no node's status tells, or share many layers",
+        )
+
+
+def _bytes(demand: Demand) -> float:
+    """Unpacked, and with containerd packed as well; layers that images share count twice."""
+    node = demand.node
+    keeps = node.runtime.startswith("containerd") and not node.os_image.startswith(_DISCARDS)
+    return demand.uncompressed_bytes + (demand.compressed_bytes if keeps else 0.0)
+
+
+def _pool(subject: str, members: list[tuple[float, Demand]], limits: ImageDisk) -> Iterator[Said]:
+    worst = max(members, key=lambda m: m[0])[1]
+    node = worst.node
+    yield Usage(
+        limit_id="image-disk",
+        subject=subject,
+        used=_bytes(worst),
+        limit=limits.threshold * node.disk_bytes,
+        unit="bytes",
+        driver="pods_per_node",
+        source=f"{node.name}'s {worst.count} images by status.images, unpacked; against "
+        f"{limits.threshold:.0%} of the ephemeral storage in its status",
+    )
+    pressed = [d for share, d in members if d.node.disk_pressure and share >= limits.pressed]
+    if pressed:
+        most = max(pressed, key=_bytes)
+        yield _finding("pressure", Severity.CRITICAL, subject, most, limits, len(pressed))
+    near = [d for share, d in members if share >= limits.threshold and d not in pressed]
+    if near:
+        most = max(near, key=lambda d: _bytes(d) / d.node.disk_bytes)
+        yield _finding("near", Severity.WARNING, subject, most, limits, len(near))
+
+
+def _finding(
+    code: str, severity: Severity, subject: str, demand: Demand, limits: ImageDisk, count: int
+) -> Finding:
+    node = demand.node
+    others = f"; {count - 1} more of its nodes as well" if count > 1 else ""
+    state = "it has DiskPressure" if node.disk_pressure else "images in use can't be deleted"
+    return Finding(
+        code=code,
+        severity=severity,
+        subject=subject,
+        message=f"the {demand.count} images that {node.name}'s pods need take up to "
+        f"{_bytes(demand) / 1e9:.3g} of its {node.disk_bytes / 1e9:.3g} GB; garbage collection and "
+        f"eviction begin at {limits.threshold:.0%}, and {state}{others}",
+        observed=_bytes(demand),
+        limit=limits.threshold * node.disk_bytes,
+        remedy=_remedy(node),
+    )
+
+
+def _remedy(node: Node) -> Remedy:
+    return Remedy(
+        summary="give the pool's nodes a larger disk, or one of its own for images; move models "
+        "and data out of images; spread the workloads with the largest ones",
+        commands=(
+            f"kubectl describe node {node.name} | grep -A9 Conditions",
+            f"kubectl get node {node.name} -o jsonpath='{_SIZES}' | sort -rn | head",
+        ),
+    )
