@@ -73,14 +73,16 @@ def _metrics(subject: str, worst: Forecast, forecasts: list[Forecast]) -> Iterat
     cases = {
         "warm-restart": worst.warm_seconds,
         "cold-same-pods": worst.cold_seconds,
-        "cold-daemonsets": max(f.new_seconds for f in forecasts),
+        "cold-daemonsets": max(f.daemons_seconds for f in forecasts),
+        "new-daemonsets": max(f.new_seconds for f in forecasts),
     }
     for case, seconds in cases.items():
         yield Metric(
             name="node_start_seconds",
             help="At least so long pulls a node of the pool when it starts: the one with the "
-            "slowest cold start with the disk kept (warm-restart) or empty (cold-same-pods), "
-            "the slowest new one until its DaemonSets run (cold-daemonsets).",
+            "slowest cold start with the disk kept (warm-restart) or empty (cold-same-pods); the "
+            "slowest until its DaemonSets run, with all its pods (cold-daemonsets) or as a new "
+            "node (new-daemonsets).",
             value=round(seconds, 1),
             labels={"pool": pool, "case": case},
         )
@@ -122,8 +124,9 @@ def _slow(subject: str, code: str, slow: list[Forecast], limits: ImagePull) -> I
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         subject=subject,
         message=f"a cold start pulls {worst.what} {worst.how}: that takes "
-        f"{time(worst.cold_seconds)} or more{f' ({other})' if other else ''}, a restart that "
-        f"keeps the disk {time(worst.warm_seconds)}; {more}{basis(worst, limits)}",
+        f"{time(worst.cold_seconds)} or more{f' ({other})' if other else ''}, "
+        f"{time(worst.daemons_seconds)} until its DaemonSets run; a restart that keeps the disk "
+        f"takes {time(worst.warm_seconds)}; {more}{basis(worst, limits)}",
         observed=round(worst.cold_seconds, 1),
         limit=limits.progress_deadline_seconds,
         remedy=best(node, helps) if helps else smaller_or_nearer(node),

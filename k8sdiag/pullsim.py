@@ -15,8 +15,10 @@ from collections import deque
 from msgspec import Struct
 
 from k8sdiag.coldstart import ColdStart, Puller, Rates, download_seconds, unpack_seconds
+from k8sdiag.pullshare import Share
 
 FIRST_BACKOFF, LAST_BACKOFF = 10.0, 300.0  # imageBackOffPeriod and MaxImageBackOff of the kubelet
+_AGAIN, _RETRY = -1, -2  # what a timer is for, where it is not for an image
 _SPREAD = (math.sqrt(5) - 1) / 2  # its multiples lie evenly between 0 and 1
 
 
@@ -34,45 +36,6 @@ class Pulled(Struct, frozen=True):
 def simulate(start: ColdStart, puller: Puller, rates: Rates) -> Pulled:
     """All pods ask at second 0, in their order. Without contention a pull takes pull_seconds()."""
     return _Node(start, puller, rates).run()
-
-
-class _Share:
-    """Work on two resources of which it may want more than there is: then all slows down alike.
-
-    Every item advances at the same part of its own full speed, so one clock of done work serves
-    all: an event is due when the clock reaches it.
-    """
-
-    def __init__(self, first: float, second: float) -> None:
-        self.clock = 0.0
-        self.due: list[tuple[float, int, int, bool]] = []  # when, order, image, whether its last
-        self._count = 0
-        self._most = (first, second)
-        self._loads = (0.0, 0.0)
-        self._busy = 0
-        self.speed = 1.0
-
-    def load(self, loads: tuple[float, float], items: int) -> None:
-        """One item more, or with -1 one less."""
-        self._busy += items
-        a, b = self._loads
-        self._loads = a, b = (
-            (a + items * loads[0], b + items * loads[1]) if self._busy else (0.0, 0.0)
-        )
-        speed = 1.0
-        if a > self._most[0]:
-            speed = self._most[0] / a
-        if b * speed > self._most[1]:
-            speed = self._most[1] / b
-        self.speed = speed
-
-    def after(self, work: float, image: int, *, last: bool) -> None:
-        self._count += 1
-        heapq.heappush(self.due, (self.clock + work, self._count, image, last))
-
-    def left(self) -> float:
-        """Seconds until the next event, if nothing changes before."""
-        return (self.due[0][0] - self.clock) / self.speed if self.due else math.inf
 
 
 class _Node:
@@ -98,8 +61,8 @@ class _Node:
             for i, u in zip(images, self._unpack, strict=True)
         ]
         streams = float(puller.streams) if puller.streams_per_node else math.inf
-        self._downloads = _Share(1.0, streams)
-        self._unpacks = _Share(puller.cpus, 1.0)
+        self._downloads = Share(1.0, streams)
+        self._unpacks = Share(puller.cpus, 1.0)
         self._timers: list[tuple[float, int, int, int]] = []  # when, order, pod, image or less
         self._now = 0.0
         self._count = 0
@@ -230,9 +193,6 @@ class _Node:
         self._backoff[pod] = FIRST_BACKOFF
         self._ask(pod)
         self._start()
-
-
-_AGAIN, _RETRY = -1, -2
 
 
 def _part(alone: float, whole: float) -> float:
