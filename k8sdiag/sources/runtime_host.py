@@ -36,7 +36,9 @@ def collect(host: Host) -> HostRuntime:
     if process is None:
         return HostRuntime(node=host.name, provenance="no container runtime of a kubelet runs")
     gaps = {}
-    beside = sorted({p.name for p in among if not contained(host, p)} - {process.name})
+    # Docker runs its containers by a containerd.
+    own = {process.name, "containerd"} if process.name == "cri-dockerd" else {process.name}
+    beside = sorted({p.name for p in among if not contained(host, p)} - own)
     if beside:
         gaps["which runtime the kubelet uses"] = f"{process.name} was judged, {beside[0]} runs too"
     root = root_of(host, process)

@@ -12,6 +12,7 @@ from k8sdiag.facts.runtime import Runtime
 from k8sdiag.readers import gobuild
 from k8sdiag.readers.host import Host
 from k8sdiag.runtimes import release
+from k8sdiag.sources import runtime_host
 from k8sdiag.sources._containerd import effective
 from k8sdiag.sources._kubelet import duration_seconds
 from k8sdiag.sources._runtime_files import with_imports
@@ -178,7 +179,7 @@ def lay_out(folder: Path, files: dict[str, str]) -> Path:
 def dump(component: str, path: Path) -> dict[str, Any]:
     with required():
         containerd = program(component)
-    command = [containerd, "-c", path, "config", "dump"]
+    command: list[str | Path] = [containerd, "-c", path, "config", "dump"]
     said = subprocess.run(command, capture_output=True, check=True, timeout=60, cwd=path.parent)
     plugins: dict[str, Any] = tomllib.loads(said.stdout.decode())["plugins"]
     return plugins
@@ -297,3 +298,38 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
     assert found.local_pulls == bool(name)
     keys = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()] if name else []
     assert list(found.local_because) == keys
+
+
+def test_the_running_program_is_found_with_its_file_and_version(tmp_path: Path) -> None:
+    text = f"""
+version = 3
+root = "DIR/root"
+state = "DIR/state"
+disabled_plugins = ["io.containerd.nri.v1.nri"]
+[grpc]
+  address = "DIR/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "DIR/opt"
+[plugins."{TRANSFER}"]
+  max_concurrent_downloads = 9
+"""
+    path = lay_out(tmp_path, {"config.toml": text})
+    with required():
+        need_root("containerd")
+        (tmp_path / "containerd").symlink_to(program("containerd-2"))
+    with running("containerd", [tmp_path / "containerd", "-c", path], tmp_path) as process:
+        process.await_ready(lambda: "successfully booted" in process.log.read_text())
+        # Its process alone: others may run on this machine.
+        (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+        (tmp_path / "proc/sys/kernel/hostname").write_text("node-1")
+        (tmp_path / "proc/stat").symlink_to("/proc/stat")
+        for pid in (1, process.pid):
+            (tmp_path / f"proc/{pid}").symlink_to(f"/proc/{pid}")
+
+        found = runtime_host.collect(Host(procfs=tmp_path / "proc", rootfs=Path("/")))
+
+    assert found.gaps == {}
+    assert found.runtime
+    assert (found.runtime.name, found.runtime.version) == ("containerd", "2.3.7")
+    assert found.runtime.max_concurrent_downloads == 9
+    assert found.runtime.sources["max_concurrent_downloads"] == str(path)
