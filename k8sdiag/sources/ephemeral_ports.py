@@ -16,7 +16,7 @@ from k8sdiag.readers.host import Absent, Host
 
 # Below this share of the range no peer can be near its end, and the list is not worth its price.
 _WORTH_A_LIST = 0.5
-_MOST_ROWS = 200_000  # half a second
+_MOST_ROWS = 200_000  # 0.2 s to look at each
 _LISTEN = "0A"
 
 
