@@ -20,6 +20,7 @@ from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
 from k8sdiag.readers.host import Host
+from k8sdiag.readers.prometheus import Prometheus
 
 HERE = Path(__file__).parent
 NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
@@ -57,12 +58,14 @@ def of_this_host(checks: dict[str, Check], *, scraped: bool = False) -> dict[str
     return found
 
 
-def of_the_cluster(checks: dict[str, Check]) -> dict[str, Check]:
-    """The checks that can be answered without a look at this host."""
-    found = _answered(checks, {s.fact for s in plugins.sources()[0] if s.door is not Host})
+def of_the_cluster(checks: dict[str, Check], *, prometheus: bool) -> dict[str, Check]:
+    """The checks that can be answered without a look at this host, and maybe by Prometheus."""
+    closed = {Host} if prometheus else {Host, Prometheus}
+    found = _answered(checks, {s.fact for s in plugins.sources()[0] if s.door not in closed})
     if not found:
         raise click.UsageError(
-            "the chosen checks are about single hosts: run `k8sdiag serve node` on each"
+            "the chosen checks are about single hosts: run `k8sdiag serve node` on each, and give "
+            "--prometheus"
         )
     return found
 

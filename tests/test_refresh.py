@@ -155,7 +155,7 @@ def test_where_nothing_can_be_seen_a_look_fails(tmp_path: Path) -> None:
         '"u"}}], "users": [{"name": "u", "user": {}}], "clusters": [{"name": "c", "cluster": '
         '{"server": "http://127.0.0.1:1"}}]}'
     )
-    checks = run.of_the_cluster(plugins.checks())
+    checks = run.of_the_cluster(plugins.checks(), prometheus=False)
 
     look = look_at_cluster(checks.values(), Target(kubeconfig=kubeconfig))
 
@@ -165,7 +165,7 @@ def test_where_nothing_can_be_seen_a_look_fails(tmp_path: Path) -> None:
 
 def test_no_pod_is_in_a_label_of_the_demo(told: threading.Event) -> None:
     snapshot = run.load_demo()
-    judged = judge(run.of_the_cluster(plugins.checks()).values(), snapshot)
+    judged = judge(run.of_the_cluster(plugins.checks(), prometheus=False).values(), snapshot)
 
     refresh = after(lambda: judged, 1, told)
 

@@ -121,9 +121,11 @@ def serve_cluster(
     from k8sdiag.refresh import Refresh, look_at_cluster
     from k8sdiag.web.server import exporter, serve
 
-    checks = run.of_the_cluster(run.choose(chosen, skip, config))
+    target = Target(**cluster)
+    wanted = run.choose(chosen, skip, config)
+    checks = run.of_the_cluster(wanted, prometheus=bool(target.prometheus))
     told = threading.Event()
-    refresh = Refresh(look_at_cluster(checks.values(), Target(**cluster)), interval, told)
+    refresh = Refresh(look_at_cluster(checks.values(), target), interval, told)
     served = exporter(refresh.scrape, telemetry_path, web_config, refresh.ready)
     threading.Thread(target=refresh.run, daemon=True).start()
     serve(served, listen, told)
