@@ -14,11 +14,11 @@ Object = dict[str, Any]
 
 MiB, GiB = 2**20, 2**30
 REGISTRY = "registry.example.com"
-# (pool, share of the nodes, cpus, memory)
+# (pool, share of the nodes, cpus, memory, disk)
 POOLS = (
-    ("general", 0.80, 16, 64 * GiB),
-    ("memory", 0.15, 16, 256 * GiB),
-    ("gpu", 0.05, 96, 1152 * GiB),
+    ("general", 0.80, 16, 64 * GiB, 200 * GiB),
+    ("memory", 0.15, 16, 256 * GiB, 200 * GiB),
+    ("gpu", 0.05, 96, 1152 * GiB, 3500 * GiB),
 )
 NAMESPACES = ("shop", "search", "payments", "identity", "media", "analytics", "platform", "ml")
 # Stands for what must never be kept: the snapshot is searched for it.
@@ -72,14 +72,19 @@ def nodes(count: int, address_of: dict[str, tuple[str, int]] | None = None) -> l
     `address_of`: per pool the address and port of a kubelet that answers for its nodes.
     """
     found: list[Object] = []
-    for pool, share, cpus, memory in POOLS:
+    for pool, share, cpus, memory, disk in POOLS:
         for _ in range(max(1, round(count * share))):
             i = len(found)
             address, port = (address_of or {}).get(
                 pool, (f"10.{40 + i // 250}.{i % 250}.10", 10250)
             )
             name = f"{pool}-{i:04}"
-            capacity = {"cpu": str(cpus), "memory": f"{memory // 1024}Ki", "pods": "110"}
+            capacity = {
+                "cpu": str(cpus),
+                "memory": f"{memory // 1024}Ki",
+                "ephemeral-storage": f"{disk // 1024}Ki",
+                "pods": "110",
+            }
             found.append(
                 {
                     "apiVersion": "v1",
