@@ -15,6 +15,7 @@ import argparse
 import fcntl
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -157,6 +158,8 @@ COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "containerd-2": _containerd("containerd"),
     "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
     "runc": Deb("runc", "usr/sbin/runc"),
+    # Not a program but its static C library, to link one with (gcc does it).
+    "musl": Deb("musl-dev", f"usr/lib/{platform.machine()}-linux-musl/libc.a"),
 }
 
 
