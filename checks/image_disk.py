@@ -83,14 +83,22 @@ def _pool(subject: str, members: list[tuple[float, Demand]], limits: ImageDisk) 
         source=f"{node.name}'s {worst.count} images by status.images, unpacked; against "
         f"{limits.threshold:.0%} of the ephemeral storage in its status",
     )
-    pressed = [d for share, d in members if d.node.disk_pressure and share >= limits.pressed]
+    pressed = [d for share, d in members if _pressed(share, d, limits)]
     if pressed:
         most = max(pressed, key=_bytes)
         yield _finding("pressure", Severity.CRITICAL, subject, most, limits, len(pressed))
-    near = [d for share, d in members if share >= limits.threshold and d not in pressed]
+    near = [
+        (share, d)
+        for share, d in members
+        if share >= limits.threshold and not _pressed(share, d, limits)
+    ]
     if near:
-        most = max(near, key=lambda d: _bytes(d) / d.node.disk_bytes)
+        most = max(near, key=lambda m: m[0])[1]
         yield _finding("near", Severity.WARNING, subject, most, limits, len(near))
+
+
+def _pressed(share: float, demand: Demand, limits: ImageDisk) -> bool:
+    return demand.node.disk_pressure and share >= limits.pressed
 
 
 def _finding(

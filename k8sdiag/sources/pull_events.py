@@ -6,7 +6,7 @@ import time
 from msgspec import Struct
 
 from k8sdiag.facts.pulls import ImagePulls, Pull
-from k8sdiag.model import Permission
+from k8sdiag.model import Permission, Unavailable
 from k8sdiag.readers.kubernetes import Incomplete, Kubernetes
 from k8sdiag.sources._kubelet import duration_seconds
 
@@ -41,6 +41,8 @@ class _Event(Struct, rename="camel", gc=False):
 
 
 def collect(reader: Kubernetes) -> ImagePulls:
+    if reader.quick:  # the server goes through all events to find these
+        raise Unavailable("a quick look reads no events")
     selector = {"fieldSelector": "reason=Pulled"}
     pages = reader.pages("/api/v1/events", _Event, LIST, limit=PAGE, params=selector)
     end = time.monotonic() + SECONDS

@@ -138,3 +138,8 @@ def test_events_that_break_off_are_a_gap(tmp_path: Path) -> None:
 def test_events_that_may_not_be_listed(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r'^may not list "events": grant "list" on "events"'):
         collect(tmp_path, refused(403, "events is forbidden"))
+
+
+def test_a_quick_look_leaves_them_alone(tmp_path: Path) -> None:
+    with opened(tmp_path, quick=True) as door, pytest.raises(Unavailable, match="quick"):
+        pull_events.collect(door)
