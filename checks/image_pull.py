@@ -60,10 +60,12 @@ def _pool(subject: str, forecasts: list[Forecast], limits: ImagePull) -> Iterato
     )
     yield from _metrics(subject, worst, forecasts)
     slow = [f for f in forecasts if f.cold_seconds >= limits.progress_deadline_seconds]
-    codes = ["serialized" if _serialized(f, limits) else "long" for f in slow]
-    for code in ("serialized", "long"):
-        those = [f for f, its in zip(slow, codes, strict=True) if its == code]
-        yield from _slow(subject, code, those, limits)
+    serialized: list[Forecast] = []
+    long: list[Forecast] = []
+    for forecast in slow:
+        (serialized if _serialized(forecast, limits) else long).append(forecast)
+    yield from _slow(subject, "serialized", serialized, limits)
+    yield from _slow(subject, "long", long, limits)
     yield from daemons_late(subject, forecasts, limits)
     yield from critical_late(subject, forecasts, limits)
     yield from unbounded(subject, forecasts, limits)

@@ -46,7 +46,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
             return "in parallel at best"
         slots = self.puller.slots
         many = "one" if slots == 1 else "any number" if slots == math.inf else f"{slots:g}"
-        return f"{many} at a time ({self.settings.sources.get('serialize_image_pulls', '')})"
+        source = self.settings.sources.get("serialize_image_pulls")
+        return f"{many} at a time" + (f" ({source})" if source else "")
 
     @property
     def warm_seconds(self) -> float:
