@@ -259,8 +259,11 @@ def test_the_role_is_the_smallest_that_the_checks_need() -> None:
     dns = k8sdiag("rbac", "--check", "dns-search").stdout
 
     assert '"pods"' in dns
-    assert "proxy" not in everything
+    assert "/proxy" not in everything
     assert '"nodes/proxy"' in k8sdiag("rbac", "--kubelet-configz", "proxy").stdout
+    with_coredns = k8sdiag("rbac", "--coredns-metrics", "proxy").stdout
+    assert '"pods/proxy"' in with_coredns
+    assert '"nodes/proxy"' not in with_coredns
     assert "secrets" not in everything
 
 

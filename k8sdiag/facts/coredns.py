@@ -83,7 +83,9 @@ class CoreDNS(Fact, frozen=True, kw_only=True):
 
     service: str  # "kube-system/kube-dns"
     addresses: tuple[str, ...] = ()  # of the Service
+    selector: dict[str, str] = {}
     workload: Workload | None = None  # None: no Deployment or DaemonSet makes the pods
+    container: str = ""
     image: str = ""
     memory_limit_bytes: int = 0  # 0: no limit
     replicas: tuple[Replica, ...] | None = None  # None: not known

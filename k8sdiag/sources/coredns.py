@@ -55,6 +55,7 @@ class _Resources(Struct, frozen=True, gc=False):
 
 
 class _Container(Struct, frozen=True, gc=False):
+    name: str = ""
     image: str = ""
     args: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -134,7 +135,9 @@ def collect(reader: Kubernetes) -> CoreDNS:
     return CoreDNS(
         service=f"{place.namespace}/{place.service}",
         addresses=found.addresses,
+        selector=found.spec.selector,
         workload=made_by[0] if made_by else None,
+        container=server.name,
         image=server.image,
         memory_limit_bytes=int(quantity(server.resources.limits.get("memory", "0"))),
         replicas=attempt(

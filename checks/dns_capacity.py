@@ -1,0 +1,92 @@
+"""The cluster's DNS servers are too few, or not set up for what they have to answer.
+
+Two replicas come with a new cluster, and nothing adds to them. Search lists multiply what every
+pod asks, so they fill long before anybody counts queries.
+"""
+
+from collections.abc import Iterator
+
+from k8sdiag.checks import _dns_capacity_corefile as corefile
+from k8sdiag.checks import _dns_capacity_load as loads
+from k8sdiag.checks import _dns_capacity_node_local as node_local
+from k8sdiag.checks import _dns_capacity_remedy as remedy
+from k8sdiag.checks import _dns_capacity_replicas as replicas
+from k8sdiag.checks._dns_capacity_limits import DnsCapacity
+from k8sdiag.checks._dns_capacity_traffic import Load, metrics
+from k8sdiag.checks._dns_search_walk import groups
+from k8sdiag.facts.coredns import CoreDNS, CoreDNSTraffic
+from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
+from k8sdiag.facts.nodes import Nodes
+from k8sdiag.facts.pods import Pods
+from k8sdiag.kubeletdns import EXPANDED, UNKNOWN_NODE
+from k8sdiag.model import Missing, Said, Unseen
+
+
+def check(
+    dns: CoreDNS,
+    traffic: CoreDNSTraffic | Missing,
+    nodes: Nodes | Missing,
+    pods: Pods | Missing,
+    cluster: ClusterDNS | Missing,
+    node: NodeResolvConf | Missing,
+    limits: DnsCapacity,
+) -> Iterator[Said]:
+    yield from replicas.judge(dns, nodes, limits)
+    yield from corefile.judge(dns, node, limits)
+    yield from node_local.judge(dns, nodes, cluster, limits)
+    load = None if isinstance(traffic, Missing) else Load(dns, traffic)
+    count = None if isinstance(pods, Missing) else len(pods)
+    if load and load.seen:
+        domain = "cluster.local" if isinstance(cluster, Missing) else cluster.domain
+        version = "" if isinstance(nodes, Missing) else nodes.server
+        mend = remedy.node_local(dns, domain, version)
+        yield from metrics(load)
+        yield loads.usage(dns, load.queries, load.replicas, load.traffic.provenance, limits)
+        yield from loads.judge(dns, load, mend, limits)
+        yield from loads.upstream(dns, load, nodes, mend, limits)
+        measured = load.traffic.provenance
+        yield from replicas.memory(dns, count, load.resident_bytes, measured, limits)
+        return
+    yield from replicas.memory(dns, count, 0, "", limits)
+    if load:
+        yield Unseen(
+            subject="the load of the DNS servers",
+            reason=f"none of the {len(load.traffic.replicas)} CoreDNS that "
+            f"{load.traffic.provenance} tells of is a pod of Service {dns.service}",
+        )
+    yield from _predicted(dns, pods, cluster, node, traffic, limits)
+
+
+def _predicted(
+    dns: CoreDNS,
+    pods: Pods | Missing,
+    cluster: ClusterDNS | Missing,
+    node: NodeResolvConf | Missing,
+    traffic: CoreDNSTraffic | Missing,
+    limits: DnsCapacity,
+) -> Iterator[Said]:
+    """Without metrics: what one lookup of an external name in each pod costs, by the model."""
+    if isinstance(pods, Missing) or not dns.ready:
+        return
+    known = ClusterDNS(domain="cluster.local") if isinstance(cluster, Missing) else cluster
+    file = UNKNOWN_NODE if isinstance(node, Missing) else node
+    walked = corefile.autopath(dns)
+    queries = limits.lookups_per_pod * sum(
+        group.pods * min((group.needed if walked else group.queries).values())
+        for group in groups(pods, known, file, Missing(reason=""), EXPANDED)
+        if group.asks_cluster
+    )
+    usage = loads.usage(
+        dns,
+        queries,
+        len(dns.ready),
+        f"predicted: {limits.lookups_per_pod:g} lookups of external names a second assumed in "
+        "each pod, walked by the resolver model" + (", autopath on" if walked else ""),
+        limits,
+    )
+    hidden = node_local.asked(dns, cluster)
+    if not hidden:
+        yield usage
+    if usage.ratio >= limits.busy_ratio and isinstance(traffic, Missing):
+        behind = "NodeLocal DNSCache answers a part of it" if hidden else "it is only predicted"
+        yield Unseen(subject="the load of the DNS servers", reason=f"{behind}: {traffic.reason}")
