@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from k8sdiag.checks._image_pull_limits import ImagePull, basis, time
 from k8sdiag.checks._image_pull_remedy import critical_first, in_parallel, smaller_or_nearer
-from k8sdiag.coldstart import pull_seconds
 from k8sdiag.model import Finding, Said, Severity, Usage
 from k8sdiag.nodeimages import Demand, only
 from k8sdiag.pullforecast import Forecast
@@ -87,14 +86,13 @@ def unbounded(subject: str, forecasts: list[Forecast], limits: ImagePull) -> Ite
         return
     worst = max(many, key=lambda f: f.demand.pods)
     demand = worst.demand
-    first = pull_seconds(demand.cold.images[0], worst.puller, worst.rates)
     yield Finding(
         code="unbounded",
         severity=Severity.WARNING,
         subject=subject,
         message=f"when {demand.node.name} starts cold, {demand.pods} pods pull at once, "
-        f"{worst.how}, onto a disk of {limits.disk_mib_per_second:g} MiB/s: all of them wait for "
-        f"all, {time(worst.cold_seconds)} instead of {time(first)} for the first",
+        f"{worst.how}, onto a disk of {limits.disk_mib_per_second:g} MiB/s: they share it, so that "
+        f"even the smallest wait for most of the {time(worst.cold_seconds)} that all of them take",
         observed=float(demand.pods),
         limit=float(limits.slow_disk_pulls),
         remedy=in_parallel(demand.node, min(3, limits.parallel_pulls)),
