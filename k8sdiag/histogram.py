@@ -1,9 +1,15 @@
 """Quantiles of a Prometheus histogram, as histogram_quantile of PromQL gives them."""
 
-import math
+import sys
 from collections.abc import Sequence
 
 Bucket = tuple[float, float]  # (upper bound, how many observations were at most that)
+UNBOUNDED = sys.float_info.max  # stands for +Inf in facts: JSON, and so a snapshot, has no infinity
+
+
+def upper_bound(le: str) -> float:
+    """The upper bound that a bucket's label tells. Raises ValueError for a text that is none."""
+    return min(float(le), UNBOUNDED)
 
 
 def quantile(share: float, buckets: Sequence[Bucket]) -> float | None:
@@ -19,7 +25,7 @@ def quantile(share: float, buckets: Sequence[Bucket]) -> float | None:
     start, below = 0.0, 0.0
     for bound, count in ordered:
         if count >= wanted and count > below:
-            if math.isinf(bound):
+            if bound >= UNBOUNDED:
                 return start
             return start + (bound - start) * (wanted - below) / (count - below)
         start, below = bound, max(below, count)

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from k8sdiag.histogram import above, between, quantile
+from k8sdiag.histogram import above, between, quantile, upper_bound
 
 INF = float("inf")
 
@@ -36,3 +38,11 @@ def test_between_two_looks() -> None:
 
     assert between(first, second) == ((0.1, 1.0), (INF, 2.0))
     assert between(second, first) == ()  # it was started anew
+
+
+def test_the_last_bound_survives_a_snapshot() -> None:
+    last = upper_bound("+Inf")
+
+    assert json.loads(json.dumps(last)) == last
+    assert quantile(0.99, [(upper_bound("0.1"), 50), (last, 100)]) == 0.1
+    assert upper_bound("0.25") == 0.25

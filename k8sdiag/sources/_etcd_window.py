@@ -48,7 +48,8 @@ class _Page:
         try:
             for sample in samples(page, FSYNCS, COMMITS, LEADER_CHANGES, HANDLED):
                 if sample.name in buckets:
-                    buckets[sample.name].append((float(sample.labels["le"]), sample.value))
+                    le = histogram.upper_bound(sample.labels["le"])
+                    buckets[sample.name].append((le, sample.value))
                 elif sample.name == LEADER_CHANGES:
                     self.leader_changes = sample.value
                 elif _is_backup(sample.labels):

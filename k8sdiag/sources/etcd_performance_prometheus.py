@@ -1,5 +1,6 @@
 """How fast each member of etcd was within the last minutes, by Prometheus."""
 
+from k8sdiag import histogram
 from k8sdiag.facts.etcd import Buckets, EtcdPerformance, MemberPerformance
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.prometheus import Prometheus
@@ -41,4 +42,5 @@ def _if_any(reader: Prometheus, promql: str) -> dict[tuple[str, str], list[Serie
 
 
 def _buckets(series: list[Series]) -> Buckets:
-    return tuple(sorted((float(s.labels["le"]), s.value) for s in series if "le" in s.labels))
+    told = ((s.labels["le"], s.value) for s in series if "le" in s.labels)
+    return tuple(sorted((histogram.upper_bound(le), count) for le, count in told))
