@@ -43,6 +43,7 @@ demo-snapshot: $(BIN)/.dev control-plane
 bench: $(BIN)/.dev
 	$(BIN)/python -m bench.reads
 	$(BIN)/python -m bench.pulls
+	$(BIN)/python -m bench.exporter
 
 clean:
 	rm -rf .venv dist
