@@ -133,7 +133,11 @@ def _data(path: Path) -> str:
 
 @contextmanager
 def started(
-    folder: Path, *, extra_args: Sequence[str] = (), quota_bytes: int | None = None
+    folder: Path,
+    *,
+    extra_args: Sequence[str] = (),
+    quota_bytes: int | None = None,
+    members: int = 1,
 ) -> Iterator[ApiServer]:
     """An API server that is ready, on an etcd of its own, until the block ends.
 
@@ -144,7 +148,9 @@ def started(
     apiserver = program("kube-apiserver")
     # Nobody needs this data after a crash of the machine, and thousands of writes need no fsync.
     fast = ["--unsafe-no-fsync"]
-    with etcd.started(folder / "etcd", quota_bytes=quota_bytes, extra_args=fast) as store:
+    with etcd.started(
+        folder / "etcd", members=members, quota_bytes=quota_bytes, extra_args=fast
+    ) as store:
         authority = Authority(folder / "pki", "kubernetes-ca")
         server = authority.issue("kube-apiserver")
         to_kubelet = authority.issue("kube-apiserver-kubelet-client", organizations=[ADMINS])
