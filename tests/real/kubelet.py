@@ -71,9 +71,11 @@ def started(
     *,
     containerd: str = "containerd-2",
     extra_args: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Iterator[Kubelet]:
     """A kubelet with these settings (KubeletConfiguration) that answers through the API server.
 
+    `files` are further ones of the node, by their path on it, below one of the places above.
     `containerd` is the component to run beside it: "containerd-2", or "containerd" for Debian's.
     Raises MissingError where a kubelet can't run, with its last words.
     """
@@ -85,6 +87,10 @@ def started(
         root = stack.enter_context(scratch(folder / "node"))
         cgroups = stack.enter_context(_cgroups(node))
         _furnish(root, api, node, namespace, {**SETTINGS, **(settings or {})})
+        for name, text in (files or {}).items():
+            file = root / name.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         try:
             holder = _mounted(stack, folder, root, namespace, cgroups)
             target = f"--target={holder.pid}"

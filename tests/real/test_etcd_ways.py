@@ -15,7 +15,7 @@ from k8sdiag import doors
 from k8sdiag.checks._etcd_health_limits import EtcdHealth
 from k8sdiag.checks._etcd_pace import judge as judge_pace
 from k8sdiag.histogram import quantile
-from k8sdiag.model import Finding, Missing, Unavailable, Unseen, Usage
+from k8sdiag.model import ConfigError, Finding, Missing, Unavailable, Unseen, Usage
 from k8sdiag.readers import etcd_local, etcd_member
 from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.host import Host
@@ -213,7 +213,7 @@ def test_a_clock_that_is_off_is_seen(
     reader = door(cluster)
     reader.look_seconds = 0.1
     true_time = time.time
-    monkeypatch.setattr(etcd_performance.time, "time", lambda: true_time() + 300)
+    monkeypatch.setattr(time, "time", lambda: true_time() + 300)
 
     fact = etcd_performance.collect(reader)
 
@@ -457,5 +457,5 @@ def test_with_an_api_server_alone_size_and_quota_are_judged_and_the_source_is_na
 def test_a_password_is_asked_of_nobody_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(doors.PASSWORD, raising=False)
 
-    with pytest.raises(doors.ConfigError, match="K8SDIAG_ETCD_PASSWORD"):
+    with pytest.raises(ConfigError, match="K8SDIAG_ETCD_PASSWORD"):
         doors._password("root")
