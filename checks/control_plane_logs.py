@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, PodLog
-from k8sdiag.failuretexts import API_SERVER, ETCD, Match
+from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, Match, PodLog
+from k8sdiag.failuretexts import API_SERVER, ETCD
 from k8sdiag.model import Finding, Limits, Remedy, Severity
 
 

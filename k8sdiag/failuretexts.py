@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from k8sdiag.facts.control_plane_logs import Match
 
 ETCD, API_SERVER = "etcd", "kube-apiserver"
 
@@ -48,15 +48,6 @@ _COMPILED = {
     component: {name: re.compile(pattern) for name, pattern in texts.items()}
     for component, texts in TEXTS.items()
 }
-
-
-class Match(Struct, frozen=True, kw_only=True):
-    """How often a text came and when; the text itself is not kept, it may hold a secret."""
-
-    name: str  # a key of TEXTS
-    lines: int
-    first: datetime
-    last: datetime
 
 
 def matches(component: str, lines: Iterable[tuple[datetime, str]]) -> tuple[Match, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k8sdiag.commands.options import API, ETCD, PATH, given
+from k8sdiag.commands.options import API, ETCD, PATH, recorded
 
 if TYPE_CHECKING:
     from k8sdiag.doors import Target
@@ -22,7 +22,14 @@ def etcd() -> None:
 @etcd.command()
 @click.argument("snapshot", type=PATH, required=False)
 @click.option("--demo", is_flag=True, help="Of the lab recording that ships with k8sdiag.")
-@click.option("--limit", metavar="N", default=20, show_default=True, help="So many rows; 0: all.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="So many rows; 0: all.",
+)
 @click.option(
     "--scan",
     is_flag=True,
@@ -46,21 +53,14 @@ def top(
     Of a live cluster or a SNAPSHOT file: by the API server's own counts and estimates. Bytes are
     of live objects; etcd's file holds their history and free pages too.
     """
-    from k8sdiag import run
     from k8sdiag.doors import Target
     from k8sdiag.errors import FINE, NOT_JUDGED
     from k8sdiag.facts.etcd_objects import EtcdObjects
 
-    live = [name for name in (*cluster, "scan") if given(name)]
-    if (snapshot or demo) and (live or (snapshot and demo)):
-        other = "--demo" if snapshot and demo else "--" + live[0].replace("_", "-")
-        raise click.UsageError(f"a recording is read as it is: drop {other}, or the recording")
+    recording = recorded(snapshot, demo, [*cluster, "scan"])
     if scan and not cluster["etcd_endpoints"]:
         raise click.UsageError("--scan asks etcd itself: give --etcd-endpoints")
-    if snapshot or demo:
-        seen = run.load(snapshot) if snapshot else run.load_demo()
-    else:
-        seen = _look(Target(**cluster), scan=scan)
+    seen = recording or _look(Target(**cluster), scan=scan)
     stored = seen.facts.get(EtcdObjects.__name__)
     if not isinstance(stored, EtcdObjects):
         why = seen.missing.get(EtcdObjects.__name__)

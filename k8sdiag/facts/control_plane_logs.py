@@ -4,8 +4,16 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from k8sdiag.failuretexts import Match
 from k8sdiag.model import Fact
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """How often a text came and when; the text itself is not kept, it may hold a secret."""
+
+    name: str  # of a text in failuretexts.py
+    lines: int
+    first: datetime
+    last: datetime
 
 
 class PodLog(Struct, frozen=True, kw_only=True):

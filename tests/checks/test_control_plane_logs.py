@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8sdiag.checks.control_plane_logs import MEANINGS, ControlPlaneLogLimits, check
-from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, PodLog
-from k8sdiag.failuretexts import API_SERVER, ETCD, TEXTS, Match
+from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, Match, PodLog
+from k8sdiag.failuretexts import API_SERVER, ETCD, TEXTS
 from k8sdiag.model import Severity
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
