@@ -1,11 +1,14 @@
 """Report -> Prometheus metric families, for the one-shot format and for the served one alike."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from k8sdiag import model
 from k8sdiag.exposition import Family
 from k8sdiag.model import Outcome, Report, Severity, Snapshot, Status, Usage
+
+log = logging.getLogger(__name__)
 
 PREFIX = "k8sdiag_"
 
@@ -53,7 +56,7 @@ def _of_checks(outcomes: Iterable[Outcome], states: bool) -> Iterator[Family]:
         "check_success",
         "Whether all that was asked of the check could be judged; "
         "0: unknown, which is not the same as fine.",
-        [({"check": o.check}, o.whole) for o in outcomes],
+        [({"check": o.check}, o.whole and all(map(_sound, o.metrics))) for o in outcomes],
     )
     yield gauge(
         "check_findings",
@@ -115,6 +118,9 @@ def _of_metrics(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Famil
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     left_out: dict[str, int] = {}
     for metric in (m for o in sorted(outcomes, key=lambda o: o.check) for m in o.metrics):
+        if not _sound(metric):
+            log.error("%s is no metric: a bug of its check", metric)
+            continue
         series = (metric.name, frozenset(metric.labels.items()))
         if series in seen:
             continue
@@ -132,6 +138,18 @@ def _of_metrics(outcomes: Iterable[Outcome], most: int | None) -> Iterator[Famil
             f"How many series of the metric are not shown: all but {most}.",
             [({"metric": PREFIX + name}, count) for name, count in sorted(left_out.items())],
         )
+
+
+def _sound(metric: model.Metric) -> bool:
+    """Whether it can be written down: one of a plugin that can't must not cost all the others."""
+    words = (*metric.labels, *metric.labels.values(), metric.help)
+    return (
+        re.fullmatch(r"[a-z][a-z0-9_]*", metric.name) is not None
+        and metric.kind in ("gauge", "counter")
+        and isinstance(metric.value, int | float)
+        and all(isinstance(word, str) for word in words)
+        and all(re.fullmatch(r"[a-z][a-z0-9_]*", label) for label in metric.labels)
+    )
 
 
 def _family(metric: model.Metric) -> Family:

@@ -42,8 +42,12 @@ class Collector:
     def ask(self) -> "Future[Seen]":
         with self._lock:
             if self._look is None or self._is_old(self._look):
-                self._look = Future()
-                threading.Thread(target=self._run, args=(self._look,), daemon=True).start()
+                look: Future[Seen] = Future()
+                try:
+                    threading.Thread(target=self._run, args=(look,), daemon=True).start()
+                except RuntimeError:  # the host is out of threads, which is worth telling
+                    self._run(look)
+                self._look = look
             return self._look
 
     def _is_old(self, look: "Future[Seen]") -> bool:

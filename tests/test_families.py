@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from prometheus_client.metrics_core import Metric as Family
+import pytest
 
+from k8sdiag.exposition import Family, text
 from k8sdiag.families import families, looks
 from k8sdiag.model import (
     Finding,
@@ -186,4 +187,27 @@ def test_pods_without_a_workload_are_counted_by_namespace_and_the_nearest_stands
 
     assert rows(found["k8sdiag_usage"]) == [
         ("k8sdiag_usage", {"limit_id": "x", "subject": "pods/shop", "unit": "domains"}, 7)
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Metric(name="with-dash", help="x", value=1),
+        Metric(name="x", help="x", value=1, labels={"a-b": "c"}),
+        Metric(name="x", help="x", value=1, labels={"a": 1}),  # type: ignore[dict-item]
+        Metric(name="x", help="x", value=None),  # type: ignore[arg-type]
+        Metric(name="x", help="x", value=1, kind="histogram"),
+    ],
+    ids=["name", "label", "label's value", "value", "kind"],
+)
+def test_a_metric_that_is_none_costs_its_check_and_nobody_else(wrong: Metric) -> None:
+    right = Metric(name="right", help="Right.", value=1)
+
+    found = of(outcome("a", wrong), outcome("b", right))
+
+    assert b"k8sdiag_right 1.0" in text(found.values())
+    assert rows(found["k8sdiag_check_success"]) == [
+        ("k8sdiag_check_success", {"check": "a"}, 0),
+        ("k8sdiag_check_success", {"check": "b"}, 1),
     ]

@@ -176,3 +176,16 @@ def test_ten_scrapes_at_once_are_each_whole(sources: list[Source]) -> None:
 
     assert {frozenset(f) for f in found} == {frozenset(found[0])}
     assert all(1 <= f["k8sdiag_quick", ""] <= 10 and f["k8sdiag_slow", ""] == 7 for f in found)
+
+
+def test_a_host_without_a_thread_to_spare_is_still_told_of(
+    sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sources.append(Source(name="q", collect=lambda _: Quick(number=1), door=Host, fact=Quick))
+    scraped = scrape.node(CHECKS[:1], host())
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+
+    assert series(iter(scraped(5)))["k8sdiag_quick", ""] == 1

@@ -189,6 +189,24 @@ def test_without_a_host_it_listens_on_all_addresses() -> None:
         server.close()
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("30", 29.5), ("1.5", 1.0), ("0.2", 0.1), ("soon", 9.5), ("nan", 9.5), ("-1", 9.5), ("", 9.5)],
+)
+def test_the_scraper_s_patience_is_what_a_scrape_may_take(
+    start: Callable[[Scrape], Server], told: str, seconds: float
+) -> None:
+    given = []
+
+    def patient(seconds: float) -> Iterable[Family]:
+        given.append(seconds)
+        return []
+
+    ask(start(patient), "/metrics", **{"X-Prometheus-Scrape-Timeout-Seconds": told})
+
+    assert given == [pytest.approx(seconds)]
+
+
 def series(families: Iterable[Family]) -> dict[tuple[str, str], float]:
     """Samples by name and their first label's value."""
     samples = (s for family in families for s in family.samples)

@@ -111,8 +111,9 @@ class Handler(BaseHTTPRequestHandler):
             told = float(self.headers.get("X-Prometheus-Scrape-Timeout-Seconds", SCRAPE_SECONDS))
         except ValueError:
             told = SCRAPE_SECONDS
-        # At least half of a very short time; "nan" and the like count as none.
-        return max(told - SPARE_SECONDS, told / 2) if 0 < told < math.inf else SCRAPE_SECONDS
+        if not 0 < told < math.inf:
+            told = SCRAPE_SECONDS
+        return max(told - SPARE_SECONDS, told / 2)
 
     def _reply(
         self,
