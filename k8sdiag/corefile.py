@@ -133,7 +133,8 @@ class _Parser:
     def error(self, why: str, at: int | None = None) -> CorefileError:
         """`at`: the place of the word it is about, if not this one."""
         word = self.words[min(self.at if at is None else at, len(self.words) - 1)]
-        return CorefileError(f"{word.file}:{word.line}: {why}")
+        line = "".join(c if c.isprintable() else " " for c in why)  # names can be quoted
+        return CorefileError(f"{word.file}:{word.line}: {line[:200]}")
 
     def _keys(self) -> list[str]:
         keys: list[str] = []
@@ -182,7 +183,8 @@ class _Parser:
                 self._import()
             else:
                 yield self._plugin()
-        if braced:
+        # CoreDNS looks at the last word alone: the brace of a plugin's block will do.
+        if braced and self.words[-1].text != "}":
             raise self.error("this { is never closed", begin)
 
     def _plugin(self) -> Plugin:
