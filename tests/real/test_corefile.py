@@ -1,6 +1,7 @@
 """CoreDNS starts with every Corefile that our reader takes, and with none that it refuses."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -47,9 +48,12 @@ def test_it_does_not_start(coredns: Path, tmp_path: Path, case: Broken) -> None:
         [coredns, "-conf", corefile],
         env=os.environ | env,
         cwd=tmp_path,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         timeout=20,
         check=False,
     )
 
     assert done.returncode == 1
+    assert re.search(r":\d+ - (Error during parsing|Syntax error): ", done.stdout)
