@@ -15,6 +15,7 @@ from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
 import bcrypt
+import pytest
 
 from tests.real.bed import free_ports, need_program, need_root, running
 from tests.real.conftest import required
@@ -22,6 +23,9 @@ from tests.real.prometheus import Prometheus
 from tests.webfiles import certificates
 
 NOBODY = str(Path(__file__).with_name("nobody.py"))
+TESTDATA = Path(__file__).parents[1] / "testdata"
+KUBEADM = TESTDATA / "kubelet-files" / "kubeadm"
+RECORDED = TESTDATA / "neighbor" / "near" / "proc"
 MAX_RSS_KIB = 32 * 1024
 _open = build_opener(ProxyHandler({})).open
 
@@ -134,8 +138,17 @@ def test_ten_scrapes_at_once_are_each_whole(tmp_path: Path) -> None:
     assert all(len(set(each)) == len(each) for each in names)
 
 
-def test_it_stays_small(tmp_path: Path) -> None:
-    with exporting(tmp_path) as (port, pid):
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="this host"),
+        pytest.param(
+            [f"--path.rootfs={KUBEADM}", f"--path.procfs={RECORDED}"], id="a kubelet's YAML"
+        ),
+    ],
+)
+def test_it_stays_small(options: list[str], tmp_path: Path) -> None:
+    with exporting(tmp_path, *options) as (port, pid):
         for _ in range(50):
             page(port)
         status = Path(f"/proc/{pid}/status").read_text()
