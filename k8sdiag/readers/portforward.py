@@ -64,7 +64,8 @@ def _receive(socket: Any, deadline: float) -> bytes:
     """What the port sends until it closes."""
     import websocket
 
-    received, begun = b"", {DATA: False, ERROR: False}
+    received: bytes = b""
+    begun = {DATA: False, ERROR: False}
     while True:
         left = deadline - time.monotonic()
         if left <= 0:

@@ -29,9 +29,12 @@ _ALARM = re.compile(r"(?:memberID:\s*(\d+)\s+)?alarm:\s*(\w+)")
 class Labeled(Protocol):
     """A sample of the exposition format, or of an answer of Prometheus."""
 
-    name: str
-    labels: dict[str, str]
-    value: float
+    @property
+    def name(self) -> str: ...
+    @property
+    def labels(self) -> dict[str, str]: ...
+    @property
+    def value(self) -> float: ...
 
 
 class Page(Struct, frozen=True):

@@ -153,7 +153,7 @@ def _gaps(member: EtcdMember, answer: _Answer) -> dict[str, str]:
     name = f"etcd/{member.name}"
     if member.defragmenting:
         return {name: "it is being defragmented and answers no request until that is done"}
-    if "Status" in answer.unseen:
+    if member.alarms is None and "Status" in answer.unseen:
         return {f"alarms of {name}": answer.unseen["Status"]}
     return {}
 

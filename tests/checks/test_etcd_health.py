@@ -25,23 +25,22 @@ DAY = 86400.0
 INF = float("inf")
 
 
-def absent(what: str) -> Missing:
-    return Missing(reason=f"no {what}")
-
-
 def said(*facts: Fact, limits: EtcdHealth | None = None) -> list[Said]:
     """What the check says when it is given these facts and no others."""
     given = {type(fact): fact for fact in facts}
-    wanted: tuple[type[Fact], ...] = (
-        EtcdMembers,
-        EtcdPerformance,
-        EtcdPods,
-        EtcdSeenByAPIServer,
-        Nodes,
-        EtcdBackups,
-    )
-    args: list[Any] = [given.get(kind, absent(kind.__name__)) for kind in wanted]
-    return list(check(*args, limits or EtcdHealth()))
+    wanted = {
+        "etcd": EtcdMembers,
+        "performance": EtcdPerformance,
+        "pods": EtcdPods,
+        "seen": EtcdSeenByAPIServer,
+        "nodes": Nodes,
+        "backups": EtcdBackups,
+    }
+    arguments: Any = {
+        name: given.get(kind, Missing(reason=f"no {kind.__name__}"))
+        for name, kind in wanted.items()
+    }
+    return list(check(**arguments, limits=limits or EtcdHealth()))
 
 
 def findings(*facts: Fact) -> list[Finding]:
