@@ -49,6 +49,8 @@ def opened(target: Target, show: Show) -> Iterator[tuple[dict[type, Door | Missi
     host.node_resolv_conf = target.node_resolv_conf
     kubernetes = _kubernetes(target, show)
     etcd = _etcd(target, host, kubernetes)
+    if isinstance(etcd, Etcd) and target.quick:
+        etcd.look_seconds = 2.0
     if isinstance(kubernetes, Kubernetes):
         kubernetes.forward_to_etcd = isinstance(etcd, Missing)
     doors: dict[type, Door | Missing] = {

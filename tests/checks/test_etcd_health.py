@@ -28,7 +28,7 @@ INF = float("inf")
 def said(*facts: Fact, limits: EtcdHealth | None = None) -> list[Said]:
     """What the check says when it is given these facts and no others."""
     given = {type(fact): fact for fact in facts}
-    wanted = {
+    wanted: dict[str, type[Fact]] = {
         "etcd": EtcdMembers,
         "performance": EtcdPerformance,
         "pods": EtcdPods,
