@@ -76,7 +76,7 @@ class Refresh:
 
     def _failed(self, error: Exception) -> None:
         self._success = False
-        log.error("looking at the cluster failed, the last report stands: %s", error)
+        log.error("looking at the cluster failed: %s", error)
 
     def scrape(self, _seconds: float) -> Iterable[Family]:
         yield from self._served

@@ -86,7 +86,7 @@ def test_who_may_nothing_is_told_unknown_and_not_zero(
     """All that such a user sees are the server's version and refusals."""
     with exporting_unready(tmp_path, api_server.kubeconfig("nobody")) as (port, process):
         deadline = time.monotonic() + 30
-        while "the last report stands" not in process.tail():
+        while "looking at the cluster failed" not in process.tail():
             assert time.monotonic() < deadline, process.tail()
             time.sleep(0.1)
         found = page(port)
