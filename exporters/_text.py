@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from k8sdiag.forecast import Nearest
-from k8sdiag.model import Cost, Finding, Outcome, Report
+from k8sdiag.model import Cost, Finding, Outcome, Report, Waived, Waiver
 
 LAB = "LAB RECORDING, not your cluster"
 
@@ -76,6 +76,29 @@ def findings(report: Report) -> list[Finding]:
 def not_whole(report: Report) -> list[Outcome]:
     """The checks that could not judge all they were asked for."""
     return [outcome for outcome in report.outcomes if not outcome.whole]
+
+
+def waived(report: Report) -> list[Waived]:
+    """All of them, worst first."""
+    found = [w for outcome in report.outcomes for w in outcome.waived]
+    return sorted(
+        found, key=lambda w: (-w.finding.severity.rank, w.finding.code, w.finding.subject)
+    )
+
+
+def of_waivers(report: Report) -> list[str]:
+    """What is to be said of waivers that have expired or stand for nothing."""
+    return [
+        *(
+            f"expired on {w.expires}, what it is about counts again: {_waiver(w)}"
+            for w in report.expired
+        ),
+        *(f"matches no finding, take it out: {_waiver(w)}" for w in report.unmatched),
+    ]
+
+
+def _waiver(waiver: Waiver) -> str:
+    return line(f"{waiver.what} on {waiver.subject} ({waiver.reason})")
 
 
 def when(report: Report) -> str:

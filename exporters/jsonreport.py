@@ -8,7 +8,7 @@ import msgspec
 from msgspec import structs
 
 from k8sdiag.forecast import Nearest, nearest_limits
-from k8sdiag.model import Changes, Finding, Outcome, Report, Usage
+from k8sdiag.model import Changes, Finding, Outcome, Report, Usage, Waived
 
 FORMAT = "json"
 API_VERSION = "k8sdiag.io/v1alpha1"
@@ -30,6 +30,9 @@ def render(report: Report) -> str:
         document["lab"] = report.lab
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
+    if report.expired or report.unmatched:
+        groups = {"expired": report.expired, "unmatched": report.unmatched}
+        document["waivers"] = {n: [structs.asdict(w) for w in g] for n, g in groups.items()}
     return _text(document)
 
 
@@ -67,6 +70,7 @@ def _changes(changes: Changes) -> dict[str, Any]:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
+    waived = {"waived": [_waived(w) for w in outcome.waived]} if outcome.waived else {}
     return {
         "check": outcome.check,
         "title": outcome.title,
@@ -75,12 +79,18 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "durationSeconds": outcome.duration_seconds,
         "findings": [_finding(finding) for finding in outcome.findings],
         "usages": [_usage(usage) for usage in outcome.usages],
+        **waived,
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     remedy = finding.remedy and _camel(structs.asdict(finding.remedy))
     return _camel(structs.asdict(finding)) | {"remedy": remedy}
+
+
+def _waived(waived: Waived) -> dict[str, Any]:
+    waiver = {"reason": waived.waiver.reason, "expires": waived.waiver.expires}
+    return _finding(waived.finding) | {"waived": waiver}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

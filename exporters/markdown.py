@@ -23,6 +23,7 @@ def render(report: Report) -> str:
     missed = f"; **{len(not_whole)} of {len(report.outcomes)} checks not judged, or not all of it**"
     blocks.append(f"{_text.when(report)}: {tally}{missed if not_whole else ''}.")
     blocks += [_nearest(report), changes(report), *map(_finding, found)]
+    blocks.append(_waived(report))
     if not_whole:
         blocks.append("## Not judged, or not all of it")
         rows = [f"- {_code(o.check)} ({o.status}): {_prose(o.reason)}" for o in not_whole]
@@ -74,6 +75,17 @@ def _finding(finding: Finding) -> str:
         if remedy.manifest:
             blocks.append(_fence(_text.manifest(remedy.manifest), "yaml"))
     return "\n\n".join(blocks)
+
+
+def _waived(report: Report) -> str:
+    rows = []
+    for waived in _text.waived(report):
+        finding, waiver = waived.finding, waived.waiver
+        what = f"{_code(finding.code)} {_code(finding.subject)} ({finding.severity})"
+        until = f"waived until {waiver.expires}: {_prose(waiver.reason)}"
+        rows.append(f"- {what}: {_prose(finding.message)} {until}")
+    rows += [f"- Waiver that {_prose(said)}" for said in _text.of_waivers(report)]
+    return "## Waived\n\n" + "\n".join(rows) if rows else ""
 
 
 def _rest(report: Report) -> str:

@@ -14,7 +14,7 @@ TYPE = " " * 6  # before what can be copied
 def render(report: Report, *, width: int | None = None) -> str:
     """Plain text. Sentences are wrapped at `width` columns, if given; commands never are."""
     blocks = [_head(report), _nearest(report), changes(report), _findings(report, width)]
-    blocks += [_not_whole(report, width), _cost(report)]
+    blocks += [_waived(report, width), _not_whole(report, width), _cost(report)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -99,6 +99,19 @@ def _remedy(remedy: Remedy, width: int | None) -> list[str]:
         rows.append(f"{ASIDE}File or patch:")
         rows += [TYPE + row if row else "" for row in _text.manifest(remedy.manifest)]
     return rows
+
+
+def _waived(report: Report, width: int | None) -> str:
+    blocks = []
+    for waived in _text.waived(report):
+        finding, waiver = waived.finding, waived.waiver
+        code, subject = _text.line(finding.code), _text.line(finding.subject)
+        rows = [f"WAIVED  {code}  {subject} ({finding.severity})"]
+        rows += _wrapped(finding.message, width)
+        rows += _wrapped(f"Until {waiver.expires}: {waiver.reason}", width)
+        blocks.append("\n".join(rows))
+    blocks += ["\n".join(["WAIVER", *_wrapped(said, width)]) for said in _text.of_waivers(report)]
+    return "\n\n".join(["WAIVED, counts for nothing", *blocks]) if blocks else ""
 
 
 def _not_whole(report: Report, width: int | None) -> str:

@@ -1,20 +1,27 @@
-"""k8sdiag.toml -> the limits of the checks.
+"""k8sdiag.toml -> the limits of the checks, and the findings that are waived.
 
 [checks.etcd-quota]
 warning = 0.7
+
+[[waivers]]
+code = "dns-search/amplified"
+subject = "deployment/shop/*"
+reason = "the shop moves to fully qualified names with release 14"
+expires = 2026-12-01
 """
 
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from k8sdiag.model import Check, ConfigError
+from k8sdiag.model import Check, ConfigError, Waiver
 
-__all__ = ["ConfigError", "apply", "find", "read"]
+__all__ = ["ConfigError", "apply", "find", "read", "waivers"]
 
 DEFAULT = Path("k8sdiag.toml")
 
@@ -40,8 +47,10 @@ def read(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    if unknown := sorted(found.keys() - {"checks"}):
-        raise ConfigError(f"{path}: unknown table [{unknown[0]}]; there is [checks.<id>]")
+    if unknown := sorted(found.keys() - {"checks", "waivers"}):
+        raise ConfigError(
+            f"{path}: unknown table [{unknown[0]}]; there are [checks.<id>] and [[waivers]]"
+        )
     return found
 
 
@@ -67,3 +76,40 @@ def apply(
             raise ConfigError(f"{path}: [checks.{check_id}]: {error}") from error
         result[check_id] = replace(check, limits=limits)
     return result
+
+
+def waivers(
+    settings: dict[str, Any], checks: Iterable[str], path: Path | None
+) -> tuple[Waiver, ...]:
+    """The waivers of the file, in its order; `checks` are the ids of all that there are."""
+    tables = settings.get("waivers", [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"{path}: waivers must be a list of tables: write [[waivers]]")
+    known = set(checks)
+    return tuple(
+        _waiver(table, known, f"{path}: [[waivers]] number {number}")
+        for number, table in enumerate(tables, 1)
+    )
+
+
+def _waiver(table: object, checks: set[str], place: str) -> Waiver:
+    try:
+        waiver = msgspec.convert(table, type=Waiver)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{place}: {error}") from error
+    if bool(waiver.check) == bool(waiver.code):
+        raise ConfigError(f"{place}: give one of check and code")
+    check_id, slash, slug = waiver.what.partition("/")
+    if waiver.code and not slug:
+        raise ConfigError(
+            f'{place}: code = "{waiver.code}": write CHECK/FINDING, as reports have it'
+        )
+    if waiver.check and slash:
+        raise ConfigError(f'{place}: check = "{waiver.check}" is a finding\'s code: write code =')
+    if check_id not in checks:
+        raise ConfigError(f'{place}: no such check "{check_id}"; `k8sdiag checks` lists them')
+    if not waiver.reason.strip():
+        raise ConfigError(f"{place}: its reason is empty: say why these findings may stay")
+    if not waiver.subject:
+        raise ConfigError(f'{place}: its subject is empty; leave it out, or write "*", for all')
+    return waiver

@@ -67,6 +67,12 @@ def _of_checks(outcomes: Iterable[Outcome], states: bool) -> Iterator[Family]:
             for s in Severity
         ],
     )
+    if any(o.waived for o in outcomes):
+        yield gauge(
+            "check_waived_findings",
+            "How many findings of the check are waived, which are not counted among the others.",
+            [({"check": o.check}, len(o.waived)) for o in outcomes if o.waived],
+        )
     yield gauge(
         "check_duration_seconds",
         "How long it took to gather the facts that the check needs.",

@@ -29,14 +29,14 @@ def judge(checks: Iterable[Check], snapshot: Snapshot) -> Report:
         cluster=snapshot.cluster,
         taken_at=snapshot.taken_at,
         version=VERSION,
-        outcomes=tuple(sorted((_outcome(c, snapshot) for c in checks), key=_order)),
+        outcomes=tuple(sorted((_outcome(c, snapshot) for c in checks), key=order)),
         scale=snapshot.scale(),
         cost=snapshot.cost,
         lab=snapshot.lab,
     )
 
 
-def _order(outcome: Outcome) -> tuple[int, str]:
+def order(outcome: Outcome) -> tuple[int, str]:
     """Worst first, then by name: the same snapshot always gives the same report."""
     worst = max((f.severity.rank + 1 for f in outcome.findings), default=0)
     return (-worst, outcome.check)

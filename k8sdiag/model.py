@@ -4,7 +4,7 @@ Everything else in the package is a function from some of these to others.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -179,6 +179,27 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         return merged
 
 
+class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A [[waivers]] table of k8sdiag.toml: findings that somebody decided to live with."""
+
+    check: str = ""  # all findings of this check; or
+    code: str = ""  # this one kind: "etcd-quota/near"
+    subject: str = "*"  # a pattern as of a shell: "deployment/shop/*"
+    reason: str
+    expires: date  # from this day on, in UTC, the findings count again
+
+    @property
+    def what(self) -> str:
+        return self.code or self.check
+
+
+class Waived(Struct, frozen=True, kw_only=True):
+    """A finding that counts for nothing while its waiver holds."""
+
+    finding: Finding
+    waiver: Waiver
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """What one check said."""
 
@@ -190,6 +211,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     usages: tuple[Usage, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    waived: tuple[Waived, ...] = ()  # none of `findings`
 
     @property
     def whole(self) -> bool:
@@ -228,3 +250,5 @@ class Report(Struct, frozen=True, kw_only=True):
     cost: Cost = Cost()
     lab: str = ""
     changes: Changes | None = None  # None: nothing was given to compare it with
+    expired: tuple[Waiver, ...] = ()  # waivers that hold no more
+    unmatched: tuple[Waiver, ...] = ()  # waivers that stand for no finding

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from k8sdiag import plugins
 from k8sdiag.collect import collect
@@ -11,9 +11,10 @@ from k8sdiag.doors import Target, opened
 from k8sdiag.exposition import Family
 from k8sdiag.families import families, gauge
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, ConfigError, Missing, Report, Unavailable
+from k8sdiag.model import Check, ConfigError, Missing, Report, Unavailable, Waiver
 from k8sdiag.readers.host import Host
 from k8sdiag.run import sources_of
+from k8sdiag.waivers import waive
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,9 @@ def _one(name: str, help_: str, value: float) -> Family:
     return gauge(name, help_, [({}, value)])
 
 
-def look_at_cluster(checks: Iterable[Check], target: Target) -> Callable[[], Report]:
+def look_at_cluster(
+    checks: Iterable[Check], target: Target, waivers: Sequence[Waiver] = ()
+) -> Callable[[], Report]:
     """A function that looks at the cluster, not at this host, and judges it.
 
     It raises Unavailable when nothing at all could be seen.
@@ -110,6 +113,6 @@ def look_at_cluster(checks: Iterable[Check], target: Target) -> Callable[[], Rep
         if not snapshot.facts:
             reasons = dict.fromkeys(m.reason for m in snapshot.missing.values() if m.asked)
             raise Unavailable("; ".join(reasons))
-        return judge(checks, snapshot)
+        return waive(judge(checks, snapshot), waivers)
 
     return look

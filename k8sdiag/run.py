@@ -15,12 +15,13 @@ from k8sdiag.doors import Target, opened
 from k8sdiag.facts.etcd_history import EtcdHistory
 from k8sdiag.growth import between
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, Fact, Missing, Report, Snapshot
+from k8sdiag.model import Check, Fact, Missing, Report, Snapshot, Waiver
 from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
 from k8sdiag.readers.host import Host
 from k8sdiag.readers.prometheus import Prometheus
+from k8sdiag.waivers import waive
 
 HERE = Path(__file__).parent
 NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
@@ -29,7 +30,9 @@ NOT_ASKED = Missing(reason="this command looks at this host alone", asked=False)
 def choose(chosen: Iterable[str], skip: Iterable[str], file: Path | None) -> dict[str, Check]:
     """The checks that the user wants, with the limits of their configuration file."""
     path = config.find(file)
-    checks = config.apply(config.read(path), plugins.checks(), path)
+    settings, known = config.read(path), plugins.checks()
+    checks = config.apply(settings, known, path)
+    config.waivers(settings, known, path)  # a mistake is said by every command
     for name in [*chosen, *skip]:
         if name not in checks:
             near = difflib.get_close_matches(name, checks, n=1)
@@ -39,6 +42,12 @@ def choose(chosen: Iterable[str], skip: Iterable[str], file: Path | None) -> dic
     if not wanted:
         raise click.UsageError("no check is left to run: --skip takes away all that was chosen")
     return {i: checks[i] for i in wanted}
+
+
+def waivers(file: Path | None) -> tuple[Waiver, ...]:
+    """Those of the configuration file that choose() reads."""
+    path = config.find(file)
+    return config.waivers(config.read(path), plugins.checks(), path)
 
 
 def sources_of(checks: Iterable[Check], sources: Iterable[Source]) -> list[Source]:
@@ -116,17 +125,27 @@ def report(
     *,
     baseline: Snapshot | None = None,
     only_new: bool = False,
+    waivers: Sequence[Waiver] = (),
 ) -> int:
     """Judge, write every format, and give the exit code."""
-    judged = compared(list(checks), baseline, snapshot) if baseline else judge(checks, snapshot)
+    if baseline:
+        judged = compared(list(checks), baseline, snapshot, waivers)
+    else:
+        judged = waive(judge(checks, snapshot), waivers)
     write(judged, writers)
     return exit_code(judged, fail_on, only_new=only_new)
 
 
-def compared(checks: Sequence[Check], old: Snapshot, new: Snapshot) -> Report:
-    """The report of the newer look with what changed, both judged by the same limits."""
+def compared(
+    checks: Sequence[Check], old: Snapshot, new: Snapshot, waivers: Sequence[Waiver] = ()
+) -> Report:
+    """The report of the newer look with what changed, both judged by the same limits.
+
+    And by the same waivers, as they hold on the day of the newer: what is waived has not gone.
+    """
     past = between(old, new)
     if past and EtcdHistory.__name__ not in new.facts:
         new = replace(new, facts=new.facts | {EtcdHistory.__name__: past})
-    before, after = judge(checks, old), judge(checks, new)
+    after = waive(judge(checks, new), waivers)
+    before = waive(judge(checks, old), waivers, on=new.taken_at)
     return replace(after, changes=compare(before, after))

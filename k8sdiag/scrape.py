@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, TimeoutError  # noqa: A004 - it is the built-in one
 from datetime import UTC, datetime
 
@@ -13,10 +13,11 @@ from k8sdiag.collect import first, joined
 from k8sdiag.exposition import Family
 from k8sdiag.families import families, looks
 from k8sdiag.judge import judge
-from k8sdiag.model import Check, Fact, Missing, Snapshot
+from k8sdiag.model import Check, Fact, Missing, Snapshot, Waiver
 from k8sdiag.plugins import Source
 from k8sdiag.readers.host import Host
 from k8sdiag.run import NOT_ASKED, sources_of
+from k8sdiag.waivers import waive
 
 
 class Seen(Struct, frozen=True):
@@ -59,7 +60,9 @@ class Collector:
         look.set_result(Seen(fact, joined(why), begin, time.monotonic() - begin))
 
 
-def node(checks: Iterable[Check], host: Host) -> Callable[[float], Iterable[Family]]:
+def node(
+    checks: Iterable[Check], host: Host, waivers: Sequence[Waiver] = ()
+) -> Callable[[float], Iterable[Family]]:
     """A function that gives within so many seconds what a scrape gets."""
     checks = list(checks)
     known = sources_of(checks, plugins.sources()[0])
@@ -98,7 +101,7 @@ def node(checks: Iterable[Check], host: Host) -> Callable[[float], Iterable[Fami
             missing={name: why for name, why in missing.items() if name not in facts},
             seconds=took,
         )
-        yield from families(judge(checks, snapshot), states=False)
+        yield from families(waive(judge(checks, snapshot), waivers), states=False)
         yield from looks(snapshot, ages)
 
     return scrape

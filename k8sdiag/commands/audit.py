@@ -49,7 +49,15 @@ def audit(
     writers = output.writers(outputs)
     checks = run.choose(chosen, skip, config)
     facts = recording or run.look(checks.values(), Target(**cluster))
-    return run.report(checks.values(), facts, writers, fail_on, baseline=old, only_new=fail_on_new)
+    return run.report(
+        checks.values(),
+        facts,
+        writers,
+        fail_on,
+        baseline=old,
+        only_new=fail_on_new,
+        waivers=run.waivers(config),
+    )
 
 
 @click.command(epilog=EXIT_CODES)
@@ -80,7 +88,7 @@ def node(
     facts = run.look_at_host(checks.values(), Host(procfs, rootfs, neighbors=neighbors))()
     if neighbors and not outputs:
         click.echo(_by_device(facts) + "\n")
-    return run.report(checks.values(), facts, writers, fail_on)
+    return run.report(checks.values(), facts, writers, fail_on, waivers=run.waivers(config))
 
 
 def _by_device(snapshot: "Snapshot") -> str:

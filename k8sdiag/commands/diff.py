@@ -44,7 +44,8 @@ def diff(
     from k8sdiag.output import exit_code
 
     checks = run.choose(chosen, skip, config)
-    report = run.compared(list(checks.values()), run.load(old), run.load(new))
+    looks = run.load(old), run.load(new)
+    report = run.compared(list(checks.values()), *looks, run.waivers(config))
     render = {"table": table, "markdown": markdown, "json": jsonreport}[format_].changes
     click.echo(render(report).rstrip("\n"))
     return exit_code(report, fail_on, only_new=True)

@@ -84,7 +84,9 @@ def serve_node(
     checks = run.of_this_host(run.choose(chosen, skip, config), scraped=True)
     # One look a scrape: Prometheus sees by itself whether a counter rises.
     host = Host(procfs, rootfs, look_seconds=0)
-    served = exporter(scrape.node(checks.values(), host), telemetry_path, web_config)
+    served = exporter(
+        scrape.node(checks.values(), host, run.waivers(config)), telemetry_path, web_config
+    )
     serve(served, listen, threading.Event())
     return 0
 
@@ -125,7 +127,7 @@ def serve_cluster(
     wanted = run.choose(chosen, skip, config)
     checks = run.of_the_cluster(wanted, prometheus=bool(target.prometheus))
     told = threading.Event()
-    refresh = Refresh(look_at_cluster(checks.values(), target), interval, told)
+    refresh = Refresh(look_at_cluster(checks.values(), target, run.waivers(config)), interval, told)
     served = exporter(refresh.scrape, telemetry_path, web_config, refresh.ready)
     threading.Thread(target=refresh.run, daemon=True).start()
     serve(served, listen, told)
