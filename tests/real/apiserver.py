@@ -40,12 +40,20 @@ class Admin:
         headers = {"Content-Type": "application/json"}
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         try:
-            self._connection.request(method, path, data, headers)
-            reply = self._connection.getresponse()
-            return reply.status, reply.read()
-        except BaseException:  # Ctrl-C too: half a reply is no place to begin the next request
-            self._connection.close()
+            return self._ask(method, path, data, headers)
+        except http.client.RemoteDisconnected:
+            self._connection.close()  # it was idle for long: the server has closed it meanwhile
+            return self._ask(method, path, data, headers)
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next request opens a new one
             raise
+
+    def _ask(
+        self, method: str, path: str, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        self._connection.request(method, path, data, headers)
+        reply = self._connection.getresponse()
+        return reply.status, reply.read()
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """The decoded body of a reply. Raises Refused unless the status is a 2xx."""
