@@ -4,32 +4,12 @@ from collections.abc import Iterator
 
 from k8sdiag.checks._dns_capacity_forward import forwards, told
 from k8sdiag.checks._dns_capacity_limits import DnsCapacity
+from k8sdiag.checks._dns_servers import verifies_pods, walks
 from k8sdiag.facts.coredns import CoreDNS, Corefile, Plugin, ServerBlock
 from k8sdiag.facts.dns import NodeResolvConf
 from k8sdiag.model import Finding, Missing, Severity
 
 ALL_NAMES = ((), (".*",), ("^.*$",), (".*\\.",))  # a `match` that leaves nothing out
-
-
-def servers(dns: CoreDNS) -> tuple[ServerBlock, ...]:
-    return dns.corefile.servers if dns.corefile else ()
-
-
-def verifies_pods(server: ServerBlock) -> bool:
-    return any(("pods", "verified") in k.options for k in server.named("kubernetes"))
-
-
-def autopath(dns: CoreDNS) -> bool:
-    """Whether CoreDNS walks the search list for its clients: two queries a lookup.
-
-    It must know whose address asks, so it needs `pods verified` and clients that ask it directly.
-    """
-    local = dns.node_local is not None and dns.node_local.ready > 0
-    return not local and any(verifies_pods(s) and walks(s) for s in servers(dns))
-
-
-def walks(server: ServerBlock) -> bool:
-    return any(plugin.args[-1:] == ("@kubernetes",) for plugin in server.named("autopath"))
 
 
 def judge(dns: CoreDNS, node: NodeResolvConf | Missing, limits: DnsCapacity) -> Iterator[Finding]:

@@ -57,13 +57,3 @@ def judge(
                 f"clusterDNS: [{local.addresses[0]}] in the kubelets' configuration"
             ),
         )
-
-
-def asked(dns: CoreDNS, cluster: ClusterDNS | Missing) -> bool:
-    """Whether queries of pods end on their nodes; where that is not known, they may."""
-    local = dns.node_local
-    if local is None or not local.ready:
-        return False
-    known = not isinstance(cluster, Missing) and cluster.configured and bool(local.addresses)
-    servers = () if isinstance(cluster, Missing) else cluster.servers
-    return not known or bool({*local.addresses} & {*dns.addresses, *servers})

@@ -111,8 +111,8 @@ def memory(dns: CoreDNS, need_bytes: float) -> Remedy:
     mebibytes = math.ceil(need_bytes * 1.5 / 2**20 / 10) * 10
     commands: tuple[str, ...] = ()
     if dns.workload:
-        words = ("kubectl", "-n", dns.namespace, "set", "resources", target(dns))
-        words = (*words, "-c", dns.container, f"--limits=memory={mebibytes}Mi")
+        words = ["kubectl", "-n", dns.namespace, "set", "resources", target(dns)]
+        words += ["-c", dns.container, f"--limits=memory={mebibytes}Mi"]
         commands = (shlex.join(words),)
     return Remedy(
         summary=f"raise the limit to {mebibytes} MiB, which rolls out new pods{MANAGED}",

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from k8sdiag.checks import _dns_capacity_remedy as remedy
-from k8sdiag.checks._dns_capacity_corefile import servers, verifies_pods
 from k8sdiag.checks._dns_capacity_limits import DnsCapacity
+from k8sdiag.checks._dns_servers import servers, verifies_pods
 from k8sdiag.facts.coredns import CoreDNS
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.model import Finding, Missing, Remedy, Said, Severity, Unseen, Usage

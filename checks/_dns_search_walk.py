@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Nodes
@@ -79,6 +80,17 @@ def groups(
         _group(of[key], number, cluster, effective(of[key], cluster, node, limits))
         for key, number in counts.items()
     ]
+
+
+def walked_by_coredns(group: Group, cluster: ClusterDNS) -> Group:
+    """The group where CoreDNS' autopath is on: it walks for a pod that begins at its namespace.
+
+    Not for pods with the node's address, whose namespace it can't know.
+    """
+    own = f"{group.profile.workload.namespace}.svc.{cluster.domain}"
+    if group.profile.host_network or group.conf.searches[:1] != (own,):
+        return group
+    return replace(group, queries=group.needed)
 
 
 def _running(pods: Pods, nodes: Nodes | Missing) -> list[tuple[Profile, int]]:

@@ -14,6 +14,7 @@ from k8sdiag.checks import _dns_capacity_replicas as replicas
 from k8sdiag.checks._dns_capacity_limits import DnsCapacity
 from k8sdiag.checks._dns_capacity_traffic import Load, metrics
 from k8sdiag.checks._dns_search_walk import groups
+from k8sdiag.checks._dns_servers import autopath, on_nodes
 from k8sdiag.facts.coredns import CoreDNS, CoreDNSTraffic
 from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Nodes
@@ -70,7 +71,7 @@ def _predicted(
         return
     known = ClusterDNS(domain="cluster.local") if isinstance(cluster, Missing) else cluster
     file = UNKNOWN_NODE if isinstance(node, Missing) else node
-    walked = corefile.autopath(dns)
+    walked = autopath(dns)
     queries = limits.lookups_per_pod * sum(
         group.pods * min((group.needed if walked else group.queries).values())
         for group in groups(pods, known, file, Missing(reason=""), EXPANDED)
@@ -84,7 +85,7 @@ def _predicted(
         "each pod, walked by the resolver model" + (", autopath on" if walked else ""),
         limits,
     )
-    hidden = node_local.asked(dns, cluster)
+    hidden = on_nodes(dns, cluster)
     if not hidden:
         yield usage
     if usage.ratio >= limits.busy_ratio and isinstance(traffic, Missing):

@@ -11,7 +11,9 @@ from msgspec import Meta
 
 from k8sdiag.checks._dns_search_config import TLDS, mistakes
 from k8sdiag.checks._dns_search_remedy import for_all, for_one
-from k8sdiag.checks._dns_search_walk import EXTERNAL, Group, groups, said
+from k8sdiag.checks._dns_search_walk import EXTERNAL, Group, groups, said, walked_by_coredns
+from k8sdiag.checks._dns_servers import autopath, on_nodes
+from k8sdiag.facts.coredns import CoreDNS
 from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
@@ -29,9 +31,10 @@ _Positive = Annotated[float, Meta(gt=0)]
 
 
 class DnsSearch(Limits, frozen=True, kw_only=True):
-    # What two CoreDNS replicas (kubeadm's number, and EKS's at any size without an autoscaler)
-    # answer at 5,000 a second each, as a provider states for its managed ones.
-    coredns_queries_per_second: _Positive = 10000.0
+    # Of CoreDNS, as a provider states it for its managed ones.
+    queries_per_replica: _Positive = 5000.0
+    # Where their number is not known: kubeadm's, and EKS's at any size without an autoscaler.
+    assumed_replicas: Annotated[int, Meta(ge=1)] = 2
     # Assumed of every pod; the API does not tell. One that dials for each request does more.
     external_lookups_per_second: _Positive = 1.0
     # Workloads with a finding of their own: the largest, if they waste this part of all.
@@ -49,23 +52,31 @@ def check(
     cluster: ClusterDNS | Missing,
     node: NodeResolvConf | Missing,
     nodes: Nodes | Missing,
+    dns: CoreDNS | Missing,
     limits: DnsSearch,
 ) -> Iterator[Said]:
     known = ClusterDNS(domain="cluster.local") if isinstance(cluster, Missing) else cluster
     file = UNKNOWN_NODE if isinstance(node, Missing) else node
     bounds = _search_limits(nodes)
     found = groups(pods, known, file, nodes, bounds)
+    if not isinstance(dns, Missing) and autopath(dns):
+        found = [walked_by_coredns(group, known) for group in found]
     yield from _metrics(found)
     yield from _usages(found, bounds, file)
     yield from mistakes(found, limits.top_level_domains)
+    if not isinstance(dns, Missing) and on_nodes(dns, cluster):
+        return  # the walks end at NodeLocal DNSCache
+    replicas = limits.assumed_replicas if isinstance(dns, Missing) else len(dns.ready)
+    replicas = replicas or limits.assumed_replicas  # that none is ready says dns-capacity
+    capacity = replicas * limits.queries_per_replica
     asking = [g for g in found if g.asks_cluster]
     rate = limits.external_lookups_per_second
     least = rate * sum(g.pods * g.wasted for g in asking)
     # Each further domain costs a walk both its queries.
     most = rate * sum(g.pods * (g.wasted + 2 * limits.unknown_domains) for g in asking if g.wasted)
-    if least >= limits.coredns_queries_per_second:
-        yield from _amplified(asking, known, file, bounds, limits)
-    if isinstance(node, Missing) and node.asked and most >= limits.coredns_queries_per_second:
+    if least >= capacity:
+        yield from _amplified(asking, known, file, bounds, replicas, limits)
+    if isinstance(node, Missing) and node.asked and most >= capacity:
         yield Unseen(
             subject="the nodes' own search domains",
             reason=f"each adds two queries to every walk, which go upstream: {node.reason}",
@@ -84,6 +95,7 @@ def _amplified(
     cluster: ClusterDNS,
     node: NodeResolvConf,
     bounds: SearchLimits,
+    replicas: int,
     limits: DnsSearch,
 ) -> Iterator[Finding]:
     """The largest wasters each by itself, all others as one: 3,000 findings help nobody."""
@@ -101,7 +113,7 @@ def _amplified(
             message=f"its {_count(group.pods, 'pod')} send {said(group.queries)} queries to look "
             f"up {EXTERNAL}, and {min(group.needed.values())} would do: "
             f"ndots:{group.conf.ndots} walks {_count(len(group.conf.searches), 'search domain')} "
-            f"first{_upstream(group, node)}; {_assumed(limits)}",
+            f"first{_upstream(group, node)}; {_assumed(replicas, limits)}",
             observed=float(min(group.queries.values())),
             limit=float(min(group.needed.values())),
             remedy=for_one(group, cluster, node, bounds),
@@ -118,17 +130,18 @@ def _amplified(
             f"{average:.3g} queries on average to look up {EXTERNAL}, the largest of them "
             f"{rest[0].profile.workload.subject}; all walks of the cluster together waste "
             f"{total * limits.external_lookups_per_second:,.0f} queries a second; "
-            f"{_assumed(limits)}",
+            f"{_assumed(replicas, limits)}",
             observed=average,
             limit=2.0,
             remedy=for_all(),
         )
 
 
-def _assumed(limits: DnsSearch) -> str:
+def _assumed(replicas: int, limits: DnsSearch) -> str:
     return (
         f"assumed: {limits.external_lookups_per_second:g} such lookups a second in each pod, and "
-        f"a CoreDNS that answers {limits.coredns_queries_per_second:,.0f} queries a second"
+        f"{limits.queries_per_replica:,.0f} queries a second that each of {replicas} CoreDNS "
+        "replicas answers"
     )
 
 

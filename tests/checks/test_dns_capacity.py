@@ -9,7 +9,8 @@ import yaml
 from msgspec.structs import replace
 
 from k8sdiag import Finding, Metric, Severity, Usage
-from k8sdiag.checks.dns_capacity import DnsCapacity, check
+from k8sdiag.checks._dns_capacity_limits import DnsCapacity
+from k8sdiag.checks.dns_capacity import check
 from k8sdiag.corefile import parse
 from k8sdiag.facts.coredns import (
     Autoscaler,
@@ -112,7 +113,10 @@ def pods(count: int) -> Pods:
 
 def traffic(*, window: float = 300.0, on: int = 2, **fields: Any) -> CoreDNSTraffic:
     """As much for each replica."""
-    made = {"requests": 100.0, "responses": {"NOERROR": 60.0, "NXDOMAIN": 40.0}} | fields
+    made: dict[str, Any] = {
+        "requests": 100.0,
+        "responses": {"NOERROR": 60.0, "NXDOMAIN": 40.0},
+    } | fields
     return CoreDNSTraffic(
         replicas=tuple(ReplicaTraffic(pod=f"coredns-{i}", **made) for i in range(on)),
         window_seconds=window,

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from k8sdiag import Finding, Metric, Severity, Usage
 from k8sdiag.checks._dns_search_walk import EXTERNAL
 from k8sdiag.checks.dns_search import DnsSearch, check
+from k8sdiag.corefile import parse
+from k8sdiag.facts.coredns import CoreDNS, Corefile, NodeLocal, Replica
 from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Container, DNSConfig, Pods, Profile, Workload, pack
@@ -19,7 +21,7 @@ from k8sdiag.kubeletdns import effective
 from k8sdiag.model import Missing, Said, Unseen
 from k8sdiag.resolver import predict
 
-CLUSTER = ClusterDNS(domain="cluster.local", servers=("10.96.0.10",))
+CLUSTER = ClusterDNS(domain="cluster.local", servers=("10.96.0.10",), configured=True)
 NODE = NodeResolvConf(
     node="a",
     path="/etc/resolv.conf",
@@ -28,6 +30,7 @@ NODE = NodeResolvConf(
 )
 NOT_A_NODE = Missing(reason="no kubelet runs on this host; run the audit on a node")
 NO_NODES = Missing(reason="nodes were not listed")
+NO_DNS = Missing(reason="services were not read")
 ALPINE = (Container(image="registry.example.com/shop/web:1.2-alpine3.20"),)
 
 
@@ -59,9 +62,10 @@ def judge(
     cluster: ClusterDNS | Missing = CLUSTER,
     node: NodeResolvConf | Missing = NODE,
     nodes: Nodes | Missing = NO_NODES,
+    dns: CoreDNS | Missing = NO_DNS,
     limits: DnsSearch | None = None,
 ) -> list[Said]:
-    return list(check(running, cluster, node, nodes, limits or DnsSearch()))
+    return list(check(running, cluster, node, nodes, dns, limits or DnsSearch()))
 
 
 def findings(said: Iterable[Said]) -> list[Finding]:
@@ -151,8 +155,8 @@ def test_a_large_workload() -> None:
     assert finding.message == (
         "its 20,000 pods send 10 queries to look up www.example.com, and 2 would do: ndots:5 "
         "walks 4 search domains first; those of the nodes (eu-west-1.compute.internal) leave the "
-        "cluster: 2 queries of each walk; assumed: 1 such lookups a second in each pod, and a "
-        "CoreDNS that answers 10,000 queries a second"
+        "cluster: 2 queries of each walk; assumed: 1 such lookups a second in each pod, "
+        "and 5,000 queries a second that each of 2 CoreDNS replicas answers"
     )
     assert (finding.observed, finding.limit) == (10.0, 2.0)
 
@@ -173,6 +177,65 @@ def test_several_nameservers_cost_musl_more() -> None:
     (finding,) = findings(judge(of_all(dns_config=extra)))
 
     assert "send 10 (glibc, Go) or 20 (musl) queries" in finding.message
+
+
+def servers(replicas: int = 2, corefile: str = "", local: NodeLocal | None = None) -> CoreDNS:
+    return CoreDNS(
+        service="kube-system/kube-dns",
+        addresses=("10.96.0.10",),
+        replicas=tuple(Replica(f"coredns-{i}", ready=True) for i in range(replicas)),
+        corefile=Corefile("kube-system/coredns", parse(corefile).servers),
+        node_local=local,
+    )
+
+
+AUTOPATH = ". {\n kubernetes cluster.local {\n pods verified\n }\n autopath @kubernetes\n}\n"
+LOCAL = NodeLocal(10, 10, ("169.254.20.10", "10.96.0.10"))
+
+
+@pytest.mark.parametrize(
+    ("dns", "queries"),
+    [
+        pytest.param(servers(100), 10.0, id="enough replicas for it"),
+        pytest.param(servers(2, AUTOPATH), 2.0, id="autopath, which walks for its clients"),
+        pytest.param(servers(2, local=LOCAL), 10.0, id="NodeLocal DNSCache, where walks end"),
+    ],
+)
+def test_servers_that_can_bear_it(dns: CoreDNS, queries: float) -> None:
+    said = judge(of_all(20_000), dns=dns)
+
+    assert findings(said) == []
+    worst = [x.value for x in said if isinstance(x, Metric) and "worst_case" in x.name]
+    assert worst == [queries]
+
+
+@pytest.mark.parametrize(
+    ("dns", "running"),
+    [
+        pytest.param(servers(31), of_all(20_000), id="a few replicas too little"),
+        pytest.param(servers(0), of_all(20_000), id="none is ready: two are assumed"),
+        pytest.param(
+            servers(2, AUTOPATH.replace("verified", "insecure")),
+            of_all(20_000),
+            id="autopath that does nothing",
+        ),
+        pytest.param(
+            servers(2, AUTOPATH),
+            of_all(20_000, dns_policy="ClusterFirstWithHostNet", host_network=True),
+            id="autopath and pods with their nodes' address",
+        ),
+        pytest.param(
+            servers(2, local=NodeLocal(10, 0)), of_all(20_000), id="a cache that is nowhere ready"
+        ),
+        pytest.param(
+            servers(2, local=NodeLocal(10, 10, ("169.254.20.10",))),
+            of_all(20_000),
+            id="a cache that nobody asks",
+        ),
+    ],
+)
+def test_servers_that_can_not(dns: CoreDNS, running: Pods) -> None:
+    assert [f.code for f in findings(judge(running, dns=dns))] == ["amplified"]
 
 
 def test_the_scale_decides() -> None:

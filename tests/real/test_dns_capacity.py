@@ -22,7 +22,8 @@ import pytest
 import yaml
 
 from k8sdiag import plugins
-from k8sdiag.checks.dns_capacity import DnsCapacity, check
+from k8sdiag.checks._dns_capacity_limits import DnsCapacity
+from k8sdiag.checks.dns_capacity import check
 from k8sdiag.facts.coredns import CoreDNS, CoreDNSTraffic, Replica
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Workload

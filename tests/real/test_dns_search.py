@@ -132,7 +132,8 @@ def test_the_patch_leaves_the_dns_config_that_was_judged(
         profile_column=pack(array("I", [0] * 5000)),
         node_column=pack(array("I", [0] * 5000)),
     )
-    said = check(pods, cluster, node, Missing(reason="not listed"), DnsSearch())
+    absent = Missing(reason="not listed")
+    said = check(pods, cluster, node, absent, absent, DnsSearch())
     (finding,) = (x for x in said if isinstance(x, Finding))
     assert finding.remedy is not None
 
