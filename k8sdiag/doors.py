@@ -35,6 +35,7 @@ class Target(Struct, kw_only=True):
     prometheus_token_file: Path | None = None
     node_resolv_conf: Path | None = None
     kubelet_configz: str = "off"
+    kubelet_insecure_tls: bool = False
     coredns_metrics: str = "off"
     quick: bool = False
 
@@ -67,12 +68,15 @@ def opened(target: Target, show: Show) -> Iterator[tuple[dict[type, Door | Missi
 
 
 def _kubernetes(target: Target, show: Show) -> Kubernetes | Missing:
+    if target.kubelet_insecure_tls and target.kubelet_configz != "direct":
+        raise ConfigError("--kubelet-insecure-tls is for --kubelet-configz=direct: give both")
     try:
         kubernetes = Kubernetes.open(target.kubeconfig, target.context)
     except Unavailable as error:
         return Missing(reason=str(error))
     kubernetes.quick = target.quick
-    kubernetes.configz = target.kubelet_configz == "proxy"
+    kubernetes.configz = target.kubelet_configz
+    kubernetes.kubelet_tls = not target.kubelet_insecure_tls
     kubernetes.coredns_metrics = target.coredns_metrics == "proxy"
     kubernetes.progress = show
     return kubernetes

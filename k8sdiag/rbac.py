@@ -10,14 +10,15 @@ NAME = "k8sdiag"
 # loopback of a control plane's node, pods/proxy every port of a pod: each only if it is asked for.
 KUBELET, FORWARD, POD = "nodes/proxy", "pods/portforward", "pods/proxy"
 DANGEROUS = {KUBELET, FORWARD, POD}
+CONFIGZ = "nodes/configz"  # harmless, and of no use to who does not ask kubelets themselves
 
 
 def manifest(sources: Iterable[Source], *, asked: Collection[str] = ()) -> str:
     """Roles and bindings as YAML for the service account k8sdiag in the namespace k8sdiag.
 
-    `asked` are those of the DANGEROUS resources that it may have.
+    `asked` are those of the DANGEROUS resources, and of CONFIGZ, that it may have.
     """
-    left_out = DANGEROUS - set(asked)
+    left_out = (DANGEROUS | {CONFIGZ}) - set(asked)
     wanted = {p for s in sources for p in s.permissions if p.resource not in left_out}
     return "---\n".join(
         _role(

@@ -261,6 +261,10 @@ def test_the_role_is_the_smallest_that_the_checks_need() -> None:
     assert '"pods"' in dns
     assert "/proxy" not in everything
     assert '"nodes/proxy"' in k8sdiag("rbac", "--kubelet-configz", "proxy").stdout
+    directly = k8sdiag("rbac", "--kubelet-configz", "direct").stdout
+    assert '"nodes/configz"' in directly
+    assert '"nodes/proxy"' not in directly
+    assert '"nodes/configz"' not in everything
     with_coredns = k8sdiag("rbac", "--coredns-metrics", "proxy").stdout
     assert '"pods/proxy"' in with_coredns
     assert '"nodes/proxy"' not in with_coredns

@@ -32,10 +32,10 @@ def explain(check: str) -> int:
 @click.option("--check", "chosen", metavar="ID", multiple=True, help="Only for this check.")
 @click.option(
     "--kubelet-configz",
-    type=click.Choice(["off", "proxy"]),
+    type=click.Choice(["off", "proxy", "direct"]),
     default="off",
     show_default=True,
-    help="With what --kubelet-configz=proxy of the audit needs.",
+    help="With what this --kubelet-configz of the audit needs.",
 )
 @click.option(
     "--etcd-port-forward",
@@ -54,12 +54,13 @@ def rbac(
 ) -> int:
     """Print the smallest ClusterRole that the chosen checks need, ready for kubectl apply."""
     from k8sdiag import plugins, run
-    from k8sdiag.rbac import FORWARD, KUBELET, POD, manifest
+    from k8sdiag.rbac import CONFIGZ, FORWARD, KUBELET, POD, manifest
 
     checks = run.choose(chosen, (), None)
     wanted = run.sources_of(checks.values(), plugins.sources()[0])
     asked = {
         KUBELET: kubelet_configz == "proxy",
+        CONFIGZ: kubelet_configz == "direct",
         FORWARD: etcd_port_forward,
         POD: coredns_metrics == "proxy",
     }

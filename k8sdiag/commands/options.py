@@ -93,10 +93,16 @@ CLUSTER = options(
     click.option("--prometheus-token-file", type=PATH, help="Holds a bearer token for it."),
     click.option(
         "--kubelet-configz",
-        type=click.Choice(["off", "proxy"]),
+        type=click.Choice(["off", "proxy", "direct"]),
         default="off",
         show_default=True,
-        help="Read kubelet settings through the API server; needs nodes/proxy, which allows exec.",
+        help="Read kubelet settings: through the API server (proxy; needs nodes/proxy, which "
+        "allows exec), or from inside the cluster (direct; needs nodes/configz).",
+    ),
+    click.option(
+        "--kubelet-insecure-tls",
+        is_flag=True,
+        help="With direct: take any certificate, also of one who poses as a kubelet.",
     ),
     click.option(
         "--coredns-metrics",

@@ -43,9 +43,9 @@ class _Status(Struct):
 
 
 class Api:
-    def __init__(self, login: Login, *, gzip: bool) -> None:
+    def __init__(self, login: Login, *, gzip: bool, who: str = "the API server") -> None:
         self._who = login.who
-        self._connection = Connection(login, gzip=gzip)
+        self._connection = Connection(login, gzip=gzip, who=who)
         self.server = self._connection.server
         self.cost = Cost()
 

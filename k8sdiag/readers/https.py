@@ -41,7 +41,7 @@ class Reply(Struct, frozen=True):
 class Connection:
     """send(), then receive(): at most one request is in flight."""
 
-    def __init__(self, login: Login, *, gzip: bool) -> None:
+    def __init__(self, login: Login, *, gzip: bool, who: str = "the API server") -> None:
         self._login = login
         address = login.configuration.host
         try:
@@ -51,7 +51,7 @@ class Connection:
             raise ConfigError(f"{login.who}: server {address}: {error}") from error
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
             raise ConfigError(f"{login.who}: server {address}: write https://HOST:PORT")
-        self.server = f"the API server {self._url.hostname}:{self._port}"
+        self.server = f"{who} {self._url.hostname}:{self._port}"
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip" if gzip else "identity",

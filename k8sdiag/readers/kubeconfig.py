@@ -4,12 +4,14 @@ The kubernetes package's own loader does the work (tokens, client certificates, 
 OIDC, and their refresh). Here is what it answers with a traceback, in silence or with a secret.
 """
 
+import copy
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from k8sdiag.model import ConfigError, Unavailable
 
@@ -21,6 +23,15 @@ class Login(Struct, frozen=True):
     cluster: str  # what the report calls the cluster
     who: str  # for messages: 'context "prod" of /home/me/.kube/config'
     in_cluster: bool = False
+
+    def at(self, url: str, *, verify: bool) -> "Login":
+        """The same credentials for another server of the cluster, straight to it."""
+        configuration = copy.copy(self.configuration)
+        configuration.host = url
+        configuration.proxy = None
+        configuration.tls_server_name = None  # that was the API server's
+        configuration.verify_ssl = verify
+        return replace(self, configuration=configuration)
 
     def headers(self) -> dict[str, str]:
         """What authenticates one request; a token that is about to expire is renewed first."""

@@ -4,9 +4,9 @@ import ipaddress
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -31,7 +31,10 @@ class Kubernetes:
         self.name = login.cluster  # what the report calls the cluster
         self.server = ""  # the API server's version, "v1.36.3"; "" if it does not tell
         self.quick = False  # read workload templates instead of every pod
-        self.configz = False  # ask kubelets for their settings: nodes/proxy reaches exec as well
+        # How kubelets are asked for their settings: "off"; "proxy", which needs nodes/proxy and so
+        # reaches exec as well; or "direct", from where their addresses can be reached.
+        self.configz = "off"
+        self.kubelet_tls = True  # whether a kubelet must show a certificate of the cluster's CA
         self.coredns_metrics = False  # ask CoreDNS for its numbers: needs pods/proxy
         self.coredns_seconds = 10.0  # between two looks at them; they come at thousands a second
         self.forward_to_etcd = False  # nobody asks etcd itself: reach it through its pods
@@ -41,6 +44,8 @@ class Kubernetes:
         self._login = login
         self._api = Api(login, gzip=not near)
         self._metrics = (0.0, b"")  # when the page came, and the page
+        self._once: dict[object, object] = {}
+        self._kubelets = Cost()  # of what was asked from kubelets themselves
 
     @classmethod
     def open(cls, kubeconfig: Path | None = None, context: str | None = None) -> "Kubernetes":
@@ -76,7 +81,7 @@ class Kubernetes:
 
     @property
     def cost(self) -> Cost:
-        return self._api.cost
+        return self._api.cost + self._kubelets
 
     def get(
         self,
@@ -93,6 +98,25 @@ class Kubernetes:
         """
         deadline = time.monotonic() + timeout_seconds
         return self._api.ask(target(path, params or {}), needs, deadline).body
+
+    def kubelet(
+        self, address: str, port: int, path: str, needs: Permission, *, timeout_seconds: float
+    ) -> bytes:
+        """The same of a kubelet itself, with our own credentials: it asks whether we may."""
+        host = f"[{address}]" if ":" in address else address
+        login = self._login.at(f"https://{host}:{port}", verify=self.kubelet_tls)
+        api = Api(login, gzip=False, who="the kubelet")
+        try:
+            return api.ask(path, needs, time.monotonic() + timeout_seconds).body
+        finally:
+            self._kubelets += api.cost
+            api.close()
+
+    def once(self, read: "Callable[[Kubernetes], T]") -> T:
+        """What `read` sees through this door; whoever wants it again gets the same."""
+        if read not in self._once:
+            self._once[read] = read(self)
+        return cast(T, self._once[read])
 
     def metrics(self) -> bytes:
         """The API server's own /metrics, scraped once for all who want it. Raises as get()."""

@@ -1,5 +1,6 @@
-"""A few kubelets of each pool, asked for their settings through the API server."""
+"""A few kubelets of each pool, asked for their settings: by the API server, or directly."""
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -15,13 +16,15 @@ from k8sdiag.sources import nodes
 from k8sdiag.sources._kubelet import reported
 
 PROXY = Permission(resource="nodes/proxy", verb="get")
-PERMISSIONS = (nodes.LIST, PROXY)
+DIRECT = Permission(resource="nodes/configz", verb="get")
+PERMISSIONS = (nodes.LIST, PROXY, DIRECT)
 
 # The API server's own limits do not hold for what it proxies: we go easy by ourselves.
 SAMPLE = 3  # kubelets of each pool and version
 MOST = 100  # in all
 PAUSE_SECONDS = 0.1  # between two of them
 SECONDS = 5.0  # for one answer
+_OFF = "it serves no /configz: its enableDebuggingHandlers is false, as on Bottlerocket"
 FAILURES = 5  # in a row, after which the way to the kubelets is taken for broken
 
 
@@ -30,10 +33,11 @@ class _Reply(Struct):
 
 
 def collect(reader: Kubernetes) -> KubeletConfigs:
-    if not reader.configz:
+    if reader.configz == "off":
         raise Unavailable(
             "the kubelets' settings were not read: it needs nodes/proxy, which allows exec in "
-            "every pod; add --kubelet-configz=proxy, or run k8sdiag node on a node"
+            "every pod; add --kubelet-configz=proxy (inside the cluster direct, which needs "
+            "nodes/configz), or run k8sdiag node on a node"
         )
     found: list[Kubelet] = []
     gaps: dict[str, str] = {}
@@ -44,12 +48,10 @@ def collect(reader: Kubernetes) -> KubeletConfigs:
             found.append(_ask(reader, node))
             failures = 0
         except Forbidden:
-            raise  # the same for every node
-        except NotFound:
+            raise  # the same for every node that is asked
+        except NotFound as error:
             failures = 0
-            gaps[f"the kubelet of node/{node.name}"] = (
-                "it serves no /configz: its enableDebuggingHandlers is false, as on Bottlerocket"
-            )
+            gaps[f"the kubelet of node/{node.name}"] = str(error)
         except Unavailable as error:
             gaps[f"the kubelet of node/{node.name}"] = str(error)
             failures += 1
@@ -65,7 +67,8 @@ def collect(reader: Kubernetes) -> KubeletConfigs:
     return KubeletConfigs(
         kubelets=tuple(found),
         gaps=gaps,
-        provenance=f"/configz of {len(found)} kubelets through the API server",
+        provenance=f"/configz of {len(found)} kubelets"
+        + (" through the API server" if reader.configz == "proxy" else ""),
     )
 
 
@@ -86,8 +89,14 @@ def sample(found: tuple[Node, ...]) -> Iterator[Node]:
 
 
 def _ask(reader: Kubernetes, node: Node) -> Kubelet:
-    path = f"/api/v1/nodes/{node.name}/proxy/configz"
-    body = reader.get(path, PROXY, timeout_seconds=SECONDS)
+    if reader.configz == "direct":
+        body = _directly(reader, node)
+    else:
+        path = f"/api/v1/nodes/{node.name}/proxy/configz"
+        try:
+            body = reader.get(path, PROXY, timeout_seconds=SECONDS)
+        except NotFound as error:
+            raise NotFound(_OFF) from error
     try:
         config = msgspec.json.decode(body, type=_Reply).kubeletconfig
     except msgspec.DecodeError as error:
@@ -98,3 +107,27 @@ def _ask(reader: Kubernetes, node: Node) -> Kubelet:
         version=node.kubelet,
         settings=reported(config, f"/configz of node/{node.name}"),
     )
+
+
+def _directly(reader: Kubernetes, node: Node) -> bytes:
+    release = re.match(r"v(\d+)\.(\d+)\.", node.kubelet)
+    # Before KubeletFineGrainedAuthz was on by default, nodes/proxy was asked for this as well.
+    if release and (int(release[1]), int(release[2])) < (1, 33):
+        raise NotFound("kubelets before 1.33 know no nodes/configz; --kubelet-configz=proxy asks")
+    if not node.addresses or not node.kubelet_port:
+        raise NotFound("its node has no internal address, or tells no port of the kubelet")
+    address, port = node.addresses[0], node.kubelet_port
+    try:
+        return reader.kubelet(address, port, "/configz", DIRECT, timeout_seconds=SECONDS)
+    except NotFound as error:
+        raise NotFound(_OFF) from error
+    except Forbidden:
+        raise
+    except Unavailable as error:
+        if "its certificate is" not in str(error):
+            raise
+        raise Unavailable(
+            f"the kubelet {address}:{port}: its certificate is none of the cluster's CA for this "
+            "address, as kubelets sign their own unless serverTLSBootstrap is set: "
+            "--kubelet-insecure-tls takes any"
+        ) from error

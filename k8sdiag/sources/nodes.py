@@ -96,6 +96,10 @@ class _Node(Struct, gc=False):
 
 
 def collect(reader: Kubernetes) -> Nodes:
+    return reader.once(_read)  # other sources begin with the nodes, too
+
+
+def _read(reader: Kubernetes) -> Nodes:
     pages = reader.pages("/api/v1/nodes", _Node, LIST, limit=PAGE)
     images: dict[Image, int] = {}
     nodes: list[Node] = []

@@ -22,7 +22,9 @@ PARALLEL = (RECORDED / "configz-parallel-5.json").read_bytes()
 class Door:
     """Answers configz for some nodes, and remembers whom it was asked for."""
 
-    def __init__(self, replies: Mapping[str, bytes | Unavailable], *, configz: bool = True) -> None:
+    def __init__(
+        self, replies: Mapping[str, bytes | Unavailable], *, configz: str = "proxy"
+    ) -> None:
         self.configz = configz
         self.replies = replies
         self.asked: list[str] = []
@@ -42,6 +44,13 @@ class Door:
         if isinstance(reply, Unavailable):
             raise reply
         return reply
+
+    def kubelet(
+        self, address: str, port: int, path: str, needs: Permission, *, timeout_seconds: float
+    ) -> bytes:
+        assert needs == Permission(resource="nodes/configz", verb="get")
+        self.asked.append(f"{address}:{port}{path}")
+        return PARALLEL
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +95,7 @@ def test_what_real_kubelets_say(file: str, slots: float, qps: int, burst: int) -
 
 
 def test_without_consent_nothing_is_asked() -> None:
-    door = Door({}, configz=False)
+    door = Door({}, configz="off")
 
     with pytest.raises(Unavailable, match="add --kubelet-configz=proxy"):
         collect(door)
@@ -195,3 +204,42 @@ def test_pools_that_were_not_asked_are_a_gap(nodes: SimpleNamespace) -> None:
     found = collect(Door({}))
 
     assert found.gaps == {"kubelets": "30 pools and versions not asked, to spare the API server"}
+
+
+def direct(nodes: SimpleNamespace, *versions: str, **fields: object) -> None:
+    nodes.listed = tuple(
+        Node(
+            name=f"n{i}",
+            pool=f"p{i}",
+            kubelet=version,
+            **{"addresses": ("10.0.0.1",), "kubelet_port": 10250, **fields},  # type: ignore[arg-type]
+        )
+        for i, version in enumerate(versions)
+    )
+
+
+def test_kubelets_are_asked_directly_at_their_own_address(nodes: SimpleNamespace) -> None:
+    direct(nodes, "v1.33.0")
+    door = Door({}, configz="direct")
+
+    (found,) = collect(door).kubelets
+
+    assert door.asked == ["10.0.0.1:10250/configz"]
+    assert found.settings.slots == 5
+
+
+def test_older_kubelets_are_not_asked_directly(nodes: SimpleNamespace) -> None:
+    direct(nodes, "v1.32.9", "v1.36.3")
+    door = Door({}, configz="direct")
+
+    found = collect(door)
+
+    assert len(found.kubelets) == 1
+    assert "before 1.33 know no nodes/configz" in found.gaps["the kubelet of node/n0"]
+
+
+def test_a_node_without_an_address_is_a_gap(nodes: SimpleNamespace) -> None:
+    direct(nodes, "v1.36.3", addresses=())
+
+    with pytest.raises(Unavailable, match="no internal address"):
+        collect(Door({}, configz="direct"))
