@@ -216,3 +216,15 @@ def test_another_etcd_is_not_taken_for_this_one(api: ApiServer, start_etcd: Any)
         pytest.raises(Unavailable, match="has no namespaces below /registry"),
     ):
         etcdscan.scan(kubernetes, Etcd.open(",".join(other.endpoints)))
+
+
+def test_a_snapshot_of_the_cluster_is_ranked_alike(api: ApiServer, tmp_path: Path) -> None:
+    kubeconfig = api.kubeconfig("snapshot", [ADMINS])
+    live = until_counted(kubeconfig)
+    file = tmp_path / "s.json.gz"
+    command = [sys.executable, "-m", "k8sdiag", "snapshot", file, "--kubeconfig", kubeconfig]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, timeout=200)
+
+    assert [r["resource"] for r in ranked(file)["resources"][:3]] == [
+        r["resource"] for r in live["resources"][:3]
+    ]
