@@ -108,10 +108,18 @@ def _options(options: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
     return [{"name": n, "value": v} if v else {"name": n} for n, v in options]
 
 
-def for_all() -> Remedy:
-    """Kubernetes has no ndots for a whole cluster (kubernetes#127137)."""
+def for_all(policy: str) -> Remedy:
+    """Kubernetes has no ndots for a whole cluster (kubernetes#127137). `policy` may be empty."""
+    if policy:
+        return Remedy(
+            summary=f"give new pods ndots:{NDOTS} by the policy below, if Kyverno runs here; it "
+            "leaves alone images with alpine in their name, pods with a dnsConfig of their own, "
+            "and what has the label dns-ndots: keep",
+            manifest=policy,
+        )
     return Remedy(
         summary=f"no setting lowers ndots for all pods: give ndots:{NDOTS} to the templates that "
-        "they come from (Helm values, an admission policy; not for Alpine images that use "
-        "SERVICE.NAMESPACE.svc), or run NodeLocal DNSCache, which answers the walks on the node"
+        "they come from (Helm values, or an admission policy: kyverno = true under "
+        "[checks.dns-search] prints one; not for Alpine images that use SERVICE.NAMESPACE.svc), or "
+        "run NodeLocal DNSCache, which answers the walks on the node"
     )

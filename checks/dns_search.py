@@ -10,6 +10,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from k8sdiag.checks._dns_search_config import TLDS, mistakes
+from k8sdiag.checks._dns_search_numbers import metrics, usages
+from k8sdiag.checks._dns_search_policy import KYVERNO
 from k8sdiag.checks._dns_search_remedy import for_all, for_one
 from k8sdiag.checks._dns_search_walk import EXTERNAL, Group, groups, said, walked_by_coredns
 from k8sdiag.checks._dns_servers import autopath, on_nodes
@@ -20,12 +22,11 @@ from k8sdiag.facts.pods import Pods
 from k8sdiag.kubeletdns import (
     EXPANDED,
     LEGACY,
-    MOST_NAMESERVERS,
     UNKNOWN_NODE,
     SearchLimits,
     limits_of,
 )
-from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Said, Severity, Unseen
 
 _Positive = Annotated[float, Meta(gt=0)]
 
@@ -40,6 +41,8 @@ class DnsSearch(Limits, frozen=True, kw_only=True):
     # Workloads with a finding of their own: the largest, if they waste this part of all.
     workloads: Annotated[int, Meta(ge=0)] = 10
     worth_ratio: float = 0.01
+    # One finding for all of them, with an admission policy of Kyverno that sets ndots on new pods.
+    kyverno: bool = False
     # Search domains that a node's file may add where it is not known: GKE's are three.
     unknown_domains: Annotated[int, Meta(ge=0)] = 3
     # Top-level domains that a namespace must not be called; `dev` and `app` are left out, as
@@ -61,8 +64,8 @@ def check(
     found = groups(pods, known, file, nodes, bounds)
     if not isinstance(dns, Missing) and autopath(dns):
         found = [walked_by_coredns(group, known) for group in found]
-    yield from _metrics(found)
-    yield from _usages(found, bounds, file)
+    yield from metrics(found)
+    yield from usages(found, bounds, file)
     yield from mistakes(found, limits.top_level_domains)
     if not isinstance(dns, Missing) and on_nodes(dns, cluster):
         return  # the walks end at NodeLocal DNSCache
@@ -104,7 +107,7 @@ def _amplified(
     )
     total = sum(g.pods * g.wasted for g in wasting)
     large = [g for g in wasting if g.pods * g.wasted >= limits.worth_ratio * total]
-    large = large[: limits.workloads]
+    large = [] if limits.kyverno else large[: limits.workloads]
     for group in large:
         yield Finding(
             code="amplified",
@@ -126,14 +129,15 @@ def _amplified(
             code="amplified",
             severity=Severity.WARNING,
             subject="cluster",
-            message=f"{_count(len(rest), 'more workload')} with {_count(pods, 'pod')} send "
+            message=f"{_count(len(rest), 'more workload' if large else 'workload')} with "
+            f"{_count(pods, 'pod')} send "
             f"{average:.3g} queries on average to look up {EXTERNAL}, the largest of them "
             f"{rest[0].profile.workload.subject}; all walks of the cluster together waste "
             f"{total * limits.external_lookups_per_second:,.0f} queries a second; "
             f"{_assumed(replicas, limits)}",
             observed=average,
             limit=2.0,
-            remedy=for_all(),
+            remedy=for_all(KYVERNO if limits.kyverno else ""),
         )
 
 
@@ -153,54 +157,6 @@ def _upstream(group: Group, node: NodeResolvConf) -> str:
         f"; those of the nodes ({', '.join(leaving)}) leave the cluster: "
         f"{2 * len(leaving)} queries of each walk"
     )
-
-
-def _metrics(found: list[Group]) -> Iterator[Metric]:
-    pods: dict[tuple[str, str], int] = {}
-    worst: dict[str, int] = {}
-    for group in found:
-        policy = group.profile.dns_policy
-        key = (policy, group.ndots_bucket)
-        pods[key] = pods.get(key, 0) + group.pods
-        worst[policy] = max(worst.get(policy, 0), *group.queries.values())
-    for (policy, ndots), count in sorted(pods.items()):
-        yield Metric(
-            name="dns_pods",
-            help="Pods by their dnsPolicy and the ndots of their resolv.conf.",
-            value=float(count),
-            labels={"dns_policy": policy, "ndots": ndots},
-        )
-    for policy, queries in sorted(worst.items()):
-        yield Metric(
-            name="dns_worst_case_queries_per_lookup",
-            help="Queries that a lookup of an external name costs at most, in any resolver.",
-            value=float(queries),
-            labels={"dns_policy": policy},
-        )
-
-
-def _usages(found: list[Group], bounds: SearchLimits, node: NodeResolvConf) -> Iterator[Usage]:
-    """The kubelet's limits, each by the workload that is closest."""
-    without = "" if node.node else ", without the nodes' own domains, which are not known"
-    # A node with three nameservers is full for good; only what a pod adds can overflow.
-    adding = [g for g in found if g.adds_servers]
-    for limit_id, unit, limit, among in (
-        ("dns-search-domains", "domains", bounds.domains, found),
-        ("dns-search-characters", "characters", bounds.characters, found),
-        ("dns-nameservers", "nameservers", MOST_NAMESERVERS, adding),
-    ):
-        worst = max(among, key=lambda g: (getattr(g, unit), g.pods), default=None)
-        if worst is None:
-            continue
-        yield Usage(
-            limit_id=limit_id,
-            subject=worst.profile.workload.subject,
-            used=float(getattr(worst, unit)),
-            limit=float(limit),
-            unit=unit,
-            driver="configuration",
-            source=f"resolv.conf by the kubelet's rules{without}; limits of the kubelet",
-        )
 
 
 def _count(number: int, what: str) -> str:

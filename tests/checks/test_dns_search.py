@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from k8sdiag import Finding, Metric, Severity, Usage
+from k8sdiag.checks._dns_search_policy import KYVERNO
 from k8sdiag.checks._dns_search_walk import EXTERNAL
 from k8sdiag.checks.dns_search import DnsSearch, check
 from k8sdiag.corefile import parse
@@ -325,6 +327,32 @@ def test_the_patch_does_what_it_promises(of: Workload, target: str, merge: str) 
     assert "on musl (Alpine) SERVICE.NAMESPACE.svc would no longer resolve" in (
         finding.remedy.summary
     )
+
+
+def test_one_policy_for_all_when_it_is_asked_for() -> None:
+    running = pods((20_000, profile()), (9000, profile(workload("api"))))
+
+    (finding,) = findings(judge(running, limits=DnsSearch(kyverno=True)))
+
+    assert finding.subject == "cluster"
+    assert finding.message.startswith("2 workloads with 29,000 pods send 10 queries on average")
+    assert finding.remedy
+    (rule,) = yaml.safe_load(finding.remedy.manifest)["spec"]["rules"]
+    keys = [condition["key"] for condition in rule["preconditions"]["all"]]
+    assert keys[0] == "{{ request.object.spec.containers[?contains(image, 'alpine')] | length(@) }}"
+    kept = [e["resources"] for e in rule["exclude"]["any"]]
+    assert [k["matchLabels"] for e in kept for k in e.values()] == [{"dns-ndots": "keep"}] * 2
+
+
+def test_the_policy_does_what_it_promises() -> None:
+    (rule,) = yaml.safe_load(KYVERNO)["spec"]["rules"]
+    added = rule["mutate"]["patchStrategicMerge"]["spec"]["+(dnsConfig)"]
+    options = tuple((o["name"], o["value"]) for o in added["options"])
+
+    after = effective(profile(dns_config=DNSConfig(options=options)), CLUSTER, NODE)
+
+    for resolver in ("glibc", "musl", "go"):
+        assert len(predict(after.text, EXTERNAL, only_external, resolver=resolver).queries) == 2
 
 
 @pytest.mark.parametrize("kind", ["Job", "Pod", "StaticPod", "SparkApplication"])
