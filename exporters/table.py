@@ -9,6 +9,7 @@ from k8sdiag.model import Finding, Remedy, Report
 
 ASIDE = "  "
 TYPE = " " * 6  # before what can be copied
+NEAREST = 10  # limits shown: the top of the report is for what breaks next
 
 
 def render(report: Report, *, width: int | None = None) -> str:
@@ -48,7 +49,10 @@ def _nearest(report: Report) -> str:
     if not rows:
         return "No limit could be measured."
     headers = ("NEAREST LIMIT", "SUBJECT", "USED", "OF", "SHARE", "BREAKS")
-    return _table(rows, headers)
+    table = _table(rows[:NEAREST], headers)
+    if rest := limits[NEAREST:]:
+        table += f"\n{len(rest)} more, none above {_text.share(rest[0])}: see -o json"
+    return table
 
 
 def changes(report: Report) -> str:
@@ -115,13 +119,17 @@ def _waived(report: Report, width: int | None) -> str:
 
 
 def _not_whole(report: Report, width: int | None) -> str:
-    blocks = []
+    # Many checks can miss the same thing, the other nodes say: told once for all of them.
+    missed: dict[tuple[str, str], list[str]] = {}
     for outcome in _text.not_whole(report):
         # A check with findings that missed a part has its findings above; here is what it missed.
         status = "partial" if outcome.status == "findings" else outcome.status
         reason = outcome.reason or "it did not say why"
-        rows = [f"{status.upper()}  {_text.line(outcome.check)}", *_wrapped(reason, width)]
-        blocks.append("\n".join(rows))
+        missed.setdefault((status, reason), []).append(_text.line(outcome.check))
+    blocks = [
+        "\n".join([f"{status.upper()}  {', '.join(checks)}", *_wrapped(reason, width)])
+        for (status, reason), checks in missed.items()
+    ]
     return "\n\n".join(["NOT JUDGED, or not all of it", *blocks]) if blocks else ""
 
 

@@ -33,6 +33,36 @@ DAEMONS = (  # name, image, compressed bytes, hostNetwork, dnsPolicy
     ("csi-node", "csi-node:1.50", 60 * MiB, True, "ClusterFirstWithHostNet"),
 )
 
+CONTROL_PLANE = {
+    "kube-apiserver": ["--service-cluster-ip-range=10.96.0.0/16"],
+    "kube-controller-manager": [
+        "--allocate-node-cidrs=true",
+        "--cluster-cidr=10.100.0.0/14",  # a /24 for each of 1,024 nodes
+        "--service-cluster-ip-range=10.96.0.0/16",
+    ],
+}
+COREFILE = """.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+"""
+
 
 class Workload:
     """A template with a number of replicas in one namespace."""
@@ -167,6 +197,53 @@ def sizes(seed: int = 7) -> dict[str, int]:
     return found
 
 
+def system(node_names: list[str]) -> Iterator[tuple[str, Object]]:
+    """(collection, object) of the control plane and the DNS, as kubeadm lays them out."""
+    base = "/api/v1/namespaces/kube-system"
+    for node in node_names[:3]:
+        for component, flags in CONTROL_PLANE.items():
+            pod = _pod(
+                "kube-system",
+                f"{component}-{node}",
+                ("Node", node),
+                _spec(node, [f"{REGISTRY}/system/{component}:v1.36.3"], "IfNotPresent"),
+            )
+            pod["metadata"]["labels"] = {"component": component, "tier": "control-plane"}
+            pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = _hash(component)
+            pod["spec"]["containers"][0]["command"] = [component, *flags]
+            pod["spec"] |= {"hostNetwork": True, "priorityClassName": "system-node-critical"}
+            yield f"{base}/pods", pod
+    labels = {"k8s-app": "kube-dns"}
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]
+    service = {"selector": labels, "clusterIP": "10.96.0.10", "ports": ports}
+    yield f"{base}/services", {"metadata": {"name": "kube-dns", "labels": labels}, "spec": service}
+    yield f"{base}/configmaps", {"metadata": {"name": "coredns"}, "data": {"Corefile": COREFILE}}
+    container = {
+        "name": "coredns",
+        "image": f"{REGISTRY}/system/coredns:v1.14.0",
+        "resources": {"requests": {"cpu": "100m", "memory": "70Mi"}, "limits": {"memory": "170Mi"}},
+    }
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [container], "dnsPolicy": "Default"},
+    }
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    yield (
+        "/apis/apps/v1/namespaces/kube-system/deployments",
+        {"metadata": {"name": "coredns"}, "spec": spec},
+    )
+    for i, node in enumerate(node_names[3:5]):
+        pod = _pod(
+            "kube-system",
+            f"coredns-{_hash('coredns')}-{i}",
+            ("ReplicaSet", f"coredns-{_hash('coredns')}"),
+            template["spec"] | {"nodeName": node},
+            {**labels, "pod-template-hash": _hash("coredns")},
+        )
+        pod["status"]["conditions"] = [_condition("Ready", "", "")]
+        yield f"{base}/pods", pod
+
+
 def hold_images(nodes: Iterable[Object], pods: Iterable[Object]) -> None:
     """Write into each node's status the images of its pods, as a kubelet does: 50 at most."""
     held: dict[str, set[str]] = {}
@@ -235,7 +312,7 @@ def _pod(
     done: bool = False,
 ) -> Object:
     kind, owner_name = owner
-    group = "batch/v1" if kind == "Job" else "apps/v1"
+    group = {"Job": "batch/v1", "Node": "v1"}.get(kind, "apps/v1")
     uid = f"{_hash(owner_name)[:8]}-0000-4000-8000-000000000000"
     reference = {
         "apiVersion": group,

@@ -53,6 +53,8 @@ def main(file: Path) -> None:
         population.hold_images(nodes, pods)
         say("writing nodes and pods")
         fill(server, nodes, pods)
+        for collection, obj in population.system([n["metadata"]["name"] for n in nodes]):
+            create(server.admin, collection, obj)
         for own in kubelets.values():  # each answers for its pool; as a node it is one too many
             server.admin.delete(f"/api/v1/nodes/{own.node}")
         say("filling etcd")
@@ -116,18 +118,25 @@ def fill(server: ApiServer, nodes: Iterable[Object], pods: Iterable[Object]) -> 
 
     def write(admin: Admin, objects: Iterable[Object]) -> None:
         for obj in objects:
-            if obj["kind"] == "Node":
-                admin.create("/api/v1/nodes", obj)
-                continue
-            collection = f"/api/v1/namespaces/{obj['metadata']['namespace']}/pods"
-            made = admin.create(collection, obj)
-            admin.put_status(
-                f"{collection}/{obj['metadata']['name']}", made | {"status": obj["status"]}
+            kind, namespace = obj["kind"], obj["metadata"].get("namespace")
+            create(
+                admin,
+                "/api/v1/nodes" if kind == "Node" else f"/api/v1/namespaces/{namespace}/pods",
+                obj,
             )
 
     with ThreadPoolExecutor(WRITERS) as pool, admins(server, WRITERS) as connections:
         objects = [*nodes, *pods]
         list(pool.map(write, connections, (objects[i::WRITERS] for i in range(WRITERS))))
+
+
+def create(admin: Admin, collection: str, obj: Object) -> None:
+    """With its status: the API server drops that of a new pod."""
+    made = admin.create(collection, obj)
+    if collection.endswith("/pods"):
+        admin.put_status(
+            f"{collection}/{obj['metadata']['name']}", made | {"status": obj["status"]}
+        )
 
 
 def fill_etcd(server: ApiServer, share: float) -> None:
