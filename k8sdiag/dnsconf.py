@@ -28,7 +28,7 @@ class Conf(Struct, frozen=True, kw_only=True):
     source: str  # "/etc/resolv.conf of this host"
     resolvers: tuple[str, ...]  # whose walks are of interest
     notes: tuple[str, ...] = ()  # what was assumed, or not seen
-    unknown_servers: str = ""  # why the nameservers can't be asked
+    unknown_servers: str = ""  # not empty: their addresses are not known, and why
     env: Mapping[str, str] = {}  # what glibc takes from the environment
     here: bool = False  # whether it is this host's own
 
@@ -98,15 +98,15 @@ def of_pod(door: Kubernetes, namespace: str, pod: str, node_file: Path | None) -
         version = _version(door, node, notes)
     cluster = _cluster(door, notes)
     file = _node_file(door, node, node_file, notes)
-    conf = effective(made, cluster, file, limits_of(version))
     who = f"pod {namespace}/{pod}" if pod else f"an ordinary pod in namespace {namespace}"
     unknown = ""
-    if asks_cluster(made) and not cluster.servers:
-        unknown = f"the address of the cluster's DNS is not known: {cluster.provenance}"
-    elif not conf.nameservers:
-        unknown = "the nameservers of the node are not known: give --node-resolv-conf"
+    if asks_cluster(made):
+        if not cluster.servers:
+            unknown = f"the address of the cluster's DNS is not known: {cluster.provenance}"
+    elif made.dns_policy != "None" and file.path == UNKNOWN_NODE.path:
+        raise Unavailable(f"{who} has its node's own file, which is not known: {notes[-1]}")
     return Conf(
-        text=conf.text,
+        text=effective(made, cluster, file, limits_of(version)).text,
         source=f"{who}, by the kubelet's rules",
         resolvers=("glibc", "musl", "go"),
         notes=tuple(notes),

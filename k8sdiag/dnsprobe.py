@@ -11,6 +11,7 @@ from msgspec import Struct
 from k8sdiag.dnstrace import Lookup, Network, Reply, Walk
 from k8sdiag.model import Finding, Remedy, Severity
 from k8sdiag.resolver import predict
+from k8sdiag.resolver.wire import MOST_SERVERS, parse_server
 
 MODELED = {"glibc": "glibc", "musl": "musl (Alpine)", "go": "Go"}
 _SOUND = ("ok", "nodata", "nxdomain")
@@ -46,7 +47,8 @@ class Edns(Struct, frozen=True, kw_only=True):
 
 def speaking(network: Network) -> list[str]:
     """The first three servers, without those that are known to answer nothing."""
-    return [a for a in dict.fromkeys(network.servers[:3]) if network.speaks(a)]
+    addresses = [a for a in network.servers if parse_server(a.encode())][:MOST_SERVERS]
+    return [a for a in dict.fromkeys(addresses) if network.speaks(a)]
 
 
 def search_domains(lookup: Lookup, label: str) -> list[str]:

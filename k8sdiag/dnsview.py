@@ -20,6 +20,7 @@ class Trace(Struct, frozen=True, kw_only=True):
     source: str  # of the resolv.conf
     notes: tuple[str, ...]
     servers: tuple[str, ...]
+    default_server: str = "default"  # what stands for one that the file does not name
     expected: tuple[Walk, ...]
     live: tuple[Walk, ...] = ()  # one for each of `expected`; empty if the network was not asked
     probes: tuple[Probe, ...] = ()
@@ -115,7 +116,7 @@ def _several(trace: Trace) -> _Table:
 
 
 def _asked(trace: Trace, step: Step) -> tuple[str, str, str]:
-    server = trace.servers[step.server] if step.server >= 0 else "default"
+    server = trace.servers[step.server] if step.server >= 0 else trace.default_server
     tcp = " (TCP)" if step.transport == "tcp" else ""
     return line(step.qname), step.qtype, line(server) + tcp
 

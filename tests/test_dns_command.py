@@ -114,6 +114,14 @@ def test_without_an_api_server_no_pod_is_traced() -> None:
     assert (done.returncode, done.stdout) == (3, "")
 
 
+def test_what_cannot_be_asked_is_not_judged(conf: Path) -> None:
+    conf.write_text("nameserver fe80::1\n")  # on which link, it does not say
+    done = k8sdiag("dns", "trace", "db.shop", "--live", "--resolv-conf", conf)
+
+    assert "no query left this host" in said(done)
+    assert (done.returncode, done.stdout) == (3, "")
+
+
 def test_hostile_bytes_of_the_command_line_reach_no_terminal(conf: Path) -> None:
     conf.write_bytes(b"nameserver 10.96.0.10\nsearch \xff\x1b[31m.example\noptions ndots:5\n")
     done = subprocess.run(

@@ -182,6 +182,7 @@ def _static(conf: "Conf", lookup: "Lookup", expected: "tuple[Walk, ...]") -> "Tr
         source=conf.source,
         notes=(*conf.notes, "nothing was asked (--live does): the answers are assumed"),
         servers=nameservers(lookup.conf),
+        default_server="unknown" if conf.unknown_servers else "default",
         expected=expected,
         findings=tuple(of_walks(lookup, expected)),
     )

@@ -24,8 +24,8 @@ _WORDS = {
     "REFUSED": "refused",
     "NOTIMP": "notimp",
 }
-# The question did not leave this host: that says nothing about the server.
-_STAYED = (errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL, errno.EINVAL)
+# Answers of the network; with any other error the question did not leave this host.
+_ANSWERED = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH)
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -74,9 +74,8 @@ class Dns:
         except (EOFError, dns.exception.DNSException):
             return _reply("timeout", "no DNS answer", begin)
         except OSError as error:
-            stayed = error.errno in _STAYED
             said = error.strerror or str(error)
-            return _reply("closed", said, begin, left=not stayed)
+            return _reply("closed", said, begin, left=error.errno in _ANSWERED)
         return _read(answer, qtype, begin)
 
     def _udp(self, query: "dns.message.Message", address: str) -> "dns.message.Message":

@@ -62,14 +62,18 @@ def collect(reader: Kubernetes) -> NodeResolvConf:
             applied.setdefault(event.involved_object, (event, tuple(told[1].split())))
     for event, line in list(applied.values())[:MOST_PODS]:
         pod = _pod(reader, event.involved_object)
-        if pod and (found := _of_node(pod, line)) is not None:
+        if pod and (rest := _beside_the_cluster_s(pod, line)) is not None:
             node = event.source.host or pod.spec.node_name
+            asked = pod.spec.dns_config.searches if pod.spec.dns_config else ()
+            # The pod's own domains come last: where one is left, none of the node's was cut.
+            whole = any(domain in asked for domain in rest)
+            cut = {f"search domains of node/{node}": "its kubelet cut the list, more may exist"}
             return NodeResolvConf(
                 node=node,
                 path="unknown",
-                searches=found,
-                provenance=f"a {REASON} event of node/{node}, whose search line was cut: the node "
-                "may have more domains",
+                searches=tuple(domain for domain in rest if domain not in asked),
+                gaps={} if whole else cut,
+                provenance=f"the search line in a {REASON} event of node/{node}",
             )
     raise Unavailable(f"no {REASON} event tells the search domains of a node")
 
@@ -84,18 +88,13 @@ def _pod(reader: Kubernetes, of: _Object) -> Pod | None:
         raise Unavailable(f"pod {of.namespace}/{of.name}: {error}") from error
 
 
-def _of_node(pod: Pod, line: tuple[str, ...]) -> tuple[str, ...] | None:
-    """None where the line does not tell: the pod's list has nothing of the node's."""
+def _beside_the_cluster_s(pod: Pod, line: tuple[str, ...]) -> tuple[str, ...] | None:
+    """None where the line does not tell: it has nothing of the node's, or is no pod's of today."""
     made = profile(workload(pod), pod.spec, pod.status.phase)
     if made.dns_policy == "None":
         return None
-    if asks_cluster(made):
-        prefix = f"{pod.metadata.namespace}.svc."
-        if not line[0].startswith(prefix):
-            return None
-        domain = line[0].removeprefix(prefix)
-        if line[1:3] != (f"svc.{domain}", domain):
-            return None
-        line = line[3:]
-    asked = made.dns_config.searches if made.dns_config else ()
-    return tuple(x for x in line if x not in asked)
+    if not asks_cluster(made):
+        return line
+    domain = line[0].removeprefix(f"{pod.metadata.namespace}.svc.")
+    known = line[:3] == (f"{pod.metadata.namespace}.svc.{domain}", f"svc.{domain}", domain)
+    return line[3:] if known else None

@@ -113,13 +113,14 @@ def test_the_cluster_s_and_the_pod_s_own_domains_are_taken_away() -> None:
 
     assert found.searches == ("node.example", "corp.example")
     assert (found.node, found.path, found.nameservers) == ("node-1", "unknown", ())
-    assert "may have more domains" in found.provenance
+    assert found.gaps == {}
 
 
 def test_a_pod_with_the_node_s_file_tells_it_as_it_is() -> None:
     found = collect([event("node.example corp.example")], web=pod(dnsPolicy="Default"))
 
     assert found.searches == ("node.example", "corp.example")
+    assert list(found.gaps) == ["search domains of node/node-1"]
 
 
 def test_only_a_few_pods_are_looked_up() -> None:
