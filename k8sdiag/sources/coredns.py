@@ -98,7 +98,7 @@ class _Selector(Struct, frozen=True, rename="camel", gc=False):
 
 
 class _BudgetSpec(Struct, frozen=True, gc=False):
-    selector: _Selector = _Selector()
+    selector: _Selector | None = None  # None selects nothing, an empty one everything
 
 
 class _Budget(Struct, frozen=True, gc=False):
@@ -177,7 +177,7 @@ def _budgets(reader: Kubernetes, place: Place, labels: dict[str, str]) -> tuple[
     return tuple(
         budget.metadata.name
         for budget in every(reader.pages(path, _Budget, BUDGETS))
-        if budget.spec.selector.match_labels.items() <= labels.items()
+        if (selector := budget.spec.selector) and selector.match_labels.items() <= labels.items()
     )
 
 
