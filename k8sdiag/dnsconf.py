@@ -149,7 +149,7 @@ def _node_file(door: Kubernetes, node: str, given: Path | None, notes: list[str]
         if given or found.node == node or not node:
             notes.append(f"search domains of the node: {found.provenance}")
             return found
-        why.append(f"this host is not node/{node}")
+        why.append(f"this host is not node/{node}: give that node's own with --node-resolv-conf")
     except Unavailable as error:
         why.append(str(error))
     try:

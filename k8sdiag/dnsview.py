@@ -1,31 +1,15 @@
-"""A trace as a table, as Markdown and as JSON."""
+"""A trace for people: a table, or Markdown."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from msgspec import Struct
 from tabulate import tabulate
 
-from k8sdiag.dnsprobe import Edns, Probe
-from k8sdiag.dnstrace import Lookup, Reply, Step, Walk, in_columns, side_by_side
+from k8sdiag.dnstrace.probe import Probe
+from k8sdiag.dnstrace.trace import Trace
+from k8sdiag.dnstrace.walk import Question, Step, Walk, in_columns, side_by_side
 from k8sdiag.exporters._text import line
-from k8sdiag.model import Finding
 
 _TYPES = {"AF_UNSPEC": "A and AAAA", "AF_INET": "A", "AF_INET6": "AAAA"}
-
-
-class Trace(Struct, frozen=True, kw_only=True):
-    lookup: Lookup
-    source: str  # of the resolv.conf
-    notes: tuple[str, ...]
-    servers: tuple[str, ...]
-    default_server: str = "default"  # what stands for one that the file does not name
-    expected: tuple[Walk, ...]
-    live: tuple[Walk, ...] = ()  # one for each of `expected`; empty if the network was not asked
-    probes: tuple[Probe, ...] = ()
-    edns: tuple[Edns, ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 def text(trace: Trace, style: str) -> str:
@@ -73,7 +57,7 @@ def _one(trace: Trace) -> _Table:
     found: list[tuple[str, ...]] = []
     if not trace.live:
         for place, sent in enumerate(expected.steps, 1):
-            found.append((str(place), *_asked(trace, sent), sent.word))
+            found.append((str(place), *_asked(trace, sent.question), sent.word))
         return found, ("", "QUERY", "TYPE", "SERVER", "ASSUMED")
     place = 0
     for row in side_by_side(expected, trace.live[0]):
@@ -81,7 +65,7 @@ def _one(trace: Trace) -> _Table:
         found.append(
             (
                 str(place) if row.live else "",
-                *_asked(trace, row.step),
+                *_asked(trace, row.step.question),
                 row.predicted.word if row.predicted else "not predicted",
                 *(_heard(row.live) if row.live else ("not sent", "")),
             )
@@ -92,7 +76,10 @@ def _one(trace: Trace) -> _Table:
 def _several(trace: Trace) -> _Table:
     """A row for each question; for each resolver when it sends it."""
     walks = trace.live or trace.expected
-    answers = {step.question: step for walk in walks for step in walk.steps}
+    answers: dict[Question, list[Step]] = {}
+    for walk in walks:
+        for step in walk.steps:
+            answers.setdefault(step.question, []).append(step)
     rows: list[tuple[str, ...]] = []
     for question, places in in_columns([*walks, *(trace.expected if trace.live else ())]).items():
         own, predicted = places[: len(walks)], places[len(walks) :]
@@ -100,25 +87,24 @@ def _several(trace: Trace) -> _Table:
         for number, at in enumerate(predicted):
             if bool(at) != bool(own[number]):
                 cells[number] = "not sent" if at else f"{cells[number]} (not predicted)"
-        step = answers.get(question)
-        qname, qtype, server, transport = question
-        asked = Step(qname=qname, qtype=qtype, server=server, transport=transport, word="")
-        heard = _heard(step) if trace.live and step else ("", "")
-        rows.append(
-            (
-                *_asked(trace, asked),
-                *cells,
-                *(heard if trace.live else (step.word if step else "",)),
-            )
-        )
+        rows.append((*_asked(trace, question), *cells, *_all(trace, answers.get(question, []))))
     live = ("LIVE", "MS") if trace.live else ("ASSUMED",)
     return rows, ("QUERY", "TYPE", "SERVER", *(w.resolver for w in walks), *live)
 
 
-def _asked(trace: Trace, step: Step) -> tuple[str, str, str]:
-    server = trace.servers[step.server] if step.server >= 0 else trace.default_server
-    tcp = " (TCP)" if step.transport == "tcp" else ""
-    return line(step.qname), step.qtype, line(server) + tcp
+def _all(trace: Trace, steps: list[Step]) -> tuple[str, ...]:
+    """What came back, each once: a repeat, or a query with EDNS0, may be answered otherwise."""
+    if not trace.live:
+        return (" / ".join(dict.fromkeys(step.word for step in steps)),)
+    heard = [_heard(step) for step in steps]
+    said = " / ".join(dict.fromkeys(answer for answer, _ in heard))
+    return said, heard[0][1] if heard else ""
+
+
+def _asked(trace: Trace, question: Question) -> tuple[str, str, str]:
+    qname, qtype, server, transport = question
+    address = trace.servers[server] if server >= 0 else trace.default_server
+    return line(qname), qtype, line(address) + (" (TCP)" if transport == "tcp" else "")
 
 
 def _heard(step: Step) -> tuple[str, str]:
@@ -174,68 +160,3 @@ def _walked_by_the_server(walk: Walk) -> str:
 
 def _queries(count: int) -> str:
     return f"{count} quer{'y' if count == 1 else 'ies'}"
-
-
-def document(trace: Trace) -> str:
-    """JSON in ASCII; bytes of names that are no UTF-8 stand as \\udcXX, as Python reads them."""
-    lookup = trace.lookup
-    made: dict[str, Any] = {
-        "apiVersion": "k8sdiag.io/v1alpha1",
-        "kind": "DnsTrace",
-        "name": lookup.name,
-        "family": lookup.family,
-        "resolvConf": {"source": trace.source, "text": lookup.conf},
-        "notes": trace.notes,
-        "predicted": [_walk(trace, walk) for walk in trace.expected],
-        "live": [_walk(trace, walk) for walk in trace.live],
-        "probes": [
-            {"qname": p.qname, "answers": {t: _reply(r) for t, r in p.replies.items()}}
-            for p in trace.probes
-        ],
-        "edns": [
-            {"server": e.address, "plain": _reply(e.plain), "edns": _reply(e.edns)}
-            for e in trace.edns
-        ],
-        "findings": [
-            {
-                "code": f.code,
-                "severity": f.severity,
-                "subject": f.subject,
-                "message": f.message,
-                "remedy": f.remedy.summary if f.remedy else None,
-            }
-            for f in trace.findings
-        ],
-    }
-    return json.dumps(made, indent=2)
-
-
-def _walk(trace: Trace, walk: Walk) -> dict[str, Any]:
-    return {
-        "resolver": walk.resolver,
-        "ok": walk.ok,
-        "found": walk.found or None,
-        "queries": walk.queries,
-        "needed": walk.needed,
-        "steps": [
-            {
-                "qname": s.qname,
-                "qtype": s.qtype,
-                "server": trace.servers[s.server] if s.server >= 0 else None,
-                "transport": s.transport,
-                "answer": s.word,
-                **({"reply": _reply(s.reply)} if s.reply else {}),
-            }
-            for s in walk.steps
-        ],
-    }
-
-
-def _reply(reply: Reply) -> dict[str, Any]:
-    return {
-        "answer": reply.word,
-        "said": reply.said,
-        "seconds": round(reply.seconds, 6),
-        "addresses": reply.addresses,
-        "alias": reply.alias or None,
-    }

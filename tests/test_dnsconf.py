@@ -112,7 +112,7 @@ def test_what_may_not_be_read_is_said() -> None:
         ({"pod": NotFound("pods")}, ConfigError, "there is no pod shop/web"),
         ({"pod": FORBIDDEN}, Unavailable, "grant"),
         ({"pod": pod(dnsPolicy="Default")}, Unavailable, "its node's own file, which is not known"),
-        ({"pod": pod(hostNetwork=True)}, Unavailable, "give a node's own with --node-resolv-conf"),
+        ({"pod": pod(hostNetwork=True)}, Unavailable, "own with --node-resolv-conf"),
         (
             {"node": {"status": {"nodeInfo": {"operatingSystem": "windows"}}}},
             ConfigError,

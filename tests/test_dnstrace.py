@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from k8sdiag import dnsprobe, dnsview
-from k8sdiag.dnstrace import MOST_QUESTIONS, Lookup, Network, in_columns, side_by_side
+from k8sdiag.dnstrace import probe as dnsprobe
+from k8sdiag.dnstrace import trace
+from k8sdiag.dnstrace.document import document
+from k8sdiag.dnstrace.network import MOST_QUESTIONS, Network
+from k8sdiag.dnstrace.walk import Lookup, in_columns, side_by_side
+from k8sdiag.dnsview import text
 from k8sdiag.model import Finding, Severity, Unavailable
 from k8sdiag.resolver import FAMILIES, RESOLVERS, WORDS, nameservers, sends_edns
 from tests.test_resolver import hostile
@@ -76,7 +80,7 @@ def test_what_is_told_to_fail_leaves_the_name_as_it_is() -> None:
 def test_the_network_s_answers_drive_the_walk() -> None:
     lookup, network, servers = traced(only(f"{WWW}.a.example."))
 
-    walk = lookup.live("glibc", network)
+    walk = network.walk(lookup, "glibc")
 
     assert [(q, t) for q, t, *_ in servers.asked] == [
         ("www.example.com.a.example.", "A"),
@@ -89,7 +93,7 @@ def test_the_network_s_answers_drive_the_walk() -> None:
 def test_the_same_question_of_several_resolvers_goes_out_once() -> None:
     lookup, network, servers = traced(only(f"{WWW}."))
 
-    walks = [lookup.live(resolver, network) for resolver in ("glibc", "musl", "go")]
+    walks = [network.walk(lookup, resolver) for resolver in ("glibc", "musl", "go")]
 
     assert [walk.queries for walk in walks] == [6, 6, 6]
     # Go's carry EDNS0 and are other questions.
@@ -99,7 +103,7 @@ def test_the_same_question_of_several_resolvers_goes_out_once() -> None:
 def test_a_repeat_goes_out_anew() -> None:
     lookup, network, servers = traced(lambda *_: "servfail", "nameserver 10.96.0.10\n")
 
-    lookup.live("glibc", network)
+    network.walk(lookup, "glibc")
 
     assert [(q, t) for q, t, *_ in servers.asked] == [(f"{WWW}.", "A"), (f"{WWW}.", "AAAA")] * 2
 
@@ -109,7 +113,7 @@ def test_a_truncated_answer_is_repeated_by_tcp_in_a_row_of_its_own() -> None:
         lambda _, __, ___, tcp, ____: "ok" if tcp else "tc", "nameserver 10.96.0.10\n"
     )
 
-    walk = lookup.live("musl", network)
+    walk = network.walk(lookup, "musl")
 
     assert walk.ok
     assert [step.transport for step in walk.steps] == ["udp", "udp", "tcp", "tcp"]
@@ -118,7 +122,7 @@ def test_a_truncated_answer_is_repeated_by_tcp_in_a_row_of_its_own() -> None:
 def test_a_server_that_is_silent_is_left_alone() -> None:
     lookup, network, servers = traced(lambda *_: "timeout")
 
-    walk = lookup.live("glibc", network)
+    walk = network.walk(lookup, "glibc")
 
     assert not walk.ok
     assert len(servers.asked) == 3
@@ -130,7 +134,7 @@ def test_a_lookup_without_end_is_given_up() -> None:
     lookup, network, _ = traced(only(), POD + f"search {many}\n")
 
     with pytest.raises(Unavailable, match="gave up after 300 queries"):
-        lookup.live("glibc", network)
+        network.walk(lookup, "glibc")
 
 
 def test_walks_that_part_are_shown_beside_each_other() -> None:
@@ -140,7 +144,7 @@ def test_walks_that_part_are_shown_beside_each_other() -> None:
         )
     )
 
-    rows = side_by_side(lookup.assumed("glibc", {}), lookup.live("glibc", network))
+    rows = side_by_side(lookup.assumed("glibc", {}), network.walk(lookup, "glibc"))
 
     assert [bool(row.predicted) for row in rows].count(False) == 2  # asked again after SERVFAIL
     assert all(row.live for row in rows)
@@ -243,7 +247,7 @@ def test_a_second_server_is_probed_where_the_first_is_silent() -> None:
     lookup, network, servers = traced(
         lambda q, t, address, *_: "timeout" if address == "10.96.0.9" else "nxdomain", two
     )
-    lookup.live("glibc", network)
+    network.walk(lookup, "glibc")
     before = len(servers.asked)
 
     probes = dnsprobe.probe(lookup, network, LABEL)
@@ -293,31 +297,17 @@ def test_any_file_and_any_name_make_a_trace(seed: int, live: bool) -> None:
         chosen = rng.sample(RESOLVERS, rng.randrange(1, 4))
         salt = rng.random()
         servers = Servers(lambda *q, salt=salt: random.Random(f"{salt}{q}").choice(words))
-        network = Network(servers.ask, conf)
-        expected = tuple(lookup.assumed(resolver, {}) for resolver in chosen)
-        try:
-            walks = tuple(lookup.live(r, network) for r in chosen) if live else ()
-            probes = tuple(dnsprobe.probe(lookup, network, LABEL)) if live else ()
-        except Unavailable:
-            continue
-        made = dnsview.Trace(
-            lookup=lookup,
-            source="a file",
-            notes=(),
-            servers=network.servers,
-            expected=expected,
-            live=walks,
-            probes=probes,
-            findings=(
-                *dnsprobe.of_walks(lookup, walks or expected),
-                *dnsprobe.of_search(lookup, list(probes)),
-            ),
-        )
+        made = trace.predicted(lookup, chosen, {})
+        if live:
+            try:
+                made = trace.live(made, servers.ask)
+            except Unavailable:
+                continue
 
-        shown = [dnsview.text(made, "table"), dnsview.text(made, "markdown")]
-        document = json.loads(dnsview.document(made))
+        shown = [text(made, "table"), text(made, "markdown")]
+        found = json.loads(document(made))
 
-        assert all(line.isprintable() for text in shown for line in text.split("\n"))
+        assert all(line.isprintable() for each in shown for line in each.split("\n"))
         shown[0].encode()
-        for key, walk in zip(("predicted", "live"), (expected, walks), strict=True):
-            assert [len(w["steps"]) for w in document[key]] == [len(w.steps) for w in walk]
+        for key, walk in zip(("predicted", "live"), (made.expected, made.live), strict=True):
+            assert [len(w["steps"]) for w in found[key]] == [len(w.steps) for w in walk]

@@ -1,5 +1,6 @@
 """dns trace: what a lookup of a name sends, by the resolver model and on the network."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,7 @@ from k8sdiag.commands.options import API, EXISTING
 
 if TYPE_CHECKING:
     from k8sdiag.dnsconf import Conf
-    from k8sdiag.dnstrace import Lookup, Walk
-    from k8sdiag.dnsview import Trace
+    from k8sdiag.dnstrace.trace import Trace
 
 FAMILIES = {"any": "AF_UNSPEC", "inet": "AF_INET", "inet6": "AF_INET6"}
 EXIT_CODES = """\b
@@ -96,8 +96,12 @@ def trace(
     run it in the pod. It also asks each search domain for a name that does not exist, and each
     server with and without EDNS0.
     """
-    from k8sdiag import dnsview
-    from k8sdiag.dnstrace import Lookup
+    from msgspec.structs import replace
+
+    from k8sdiag.dnstrace import trace as traces
+    from k8sdiag.dnstrace.document import document
+    from k8sdiag.dnstrace.walk import Lookup
+    from k8sdiag.dnsview import text
     from k8sdiag.errors import FINDINGS, FINE, NOT_JUDGED
     from k8sdiag.exporters._text import line
     from k8sdiag.model import Unavailable
@@ -111,17 +115,19 @@ def trace(
         conf = _conf(resolv_conf, pod, namespace, node_resolv_conf, kubeconfig, context)
         lookup = Lookup(conf=conf.text, name=name, family=FAMILIES[family], env=conf.env)
         with _as_usage_error():
-            expected = tuple(
-                lookup.assumed(r, told) for r in dict.fromkeys(resolvers or conf.resolvers)
-            )
-        if live:
-            made = _live(conf, lookup, expected, timeout_seconds)
-        else:
-            made = _static(conf, lookup, expected)
+            made = traces.predicted(lookup, resolvers or conf.resolvers, told)
+            if live:
+                made = _live(conf, made, timeout_seconds)
     except Unavailable as error:
         click.echo(f"k8sdiag: {line(str(error))}", err=True)
         return NOT_JUDGED
-    click.echo(dnsview.document(made) if output == "json" else dnsview.text(made, output))
+    made = replace(
+        made,
+        source=conf.source,
+        notes=(*conf.notes, *_where(conf, live=live)),
+        default_server="unknown" if conf.unknown_servers else "default",
+    )
+    click.echo(document(made) if output == "json" else text(made, output))
     return FINDINGS if made.findings else FINE
 
 
@@ -165,6 +171,9 @@ def _conf(
         return dnsconf.of_file(resolv_conf)
     if not (pod or namespace):
         return dnsconf.of_host()
+    for name in (pod, namespace):
+        if name and not re.fullmatch(r"([a-z0-9.-]+/)?[a-z0-9.-]+", name):
+            raise click.UsageError(f"{name!r} is no name of a pod or a namespace")
     before, _, pod_name = (pod or "").rpartition("/")
     if before and namespace and before != namespace:
         raise click.UsageError(f"--pod {pod} is not in --namespace {namespace}")
@@ -172,68 +181,19 @@ def _conf(
         return dnsconf.of_pod(door, before or namespace or "default", pod_name, node_resolv_conf)
 
 
-def _static(conf: "Conf", lookup: "Lookup", expected: "tuple[Walk, ...]") -> "Trace":
-    from k8sdiag.dnsprobe import of_walks
-    from k8sdiag.dnsview import Trace
-    from k8sdiag.resolver import nameservers
-
-    return Trace(
-        lookup=lookup,
-        source=conf.source,
-        notes=(*conf.notes, "nothing was asked (--live does): the answers are assumed"),
-        servers=nameservers(lookup.conf),
-        default_server="unknown" if conf.unknown_servers else "default",
-        expected=expected,
-        findings=tuple(of_walks(lookup, expected)),
-    )
-
-
-def _live(
-    conf: "Conf", lookup: "Lookup", expected: "tuple[Walk, ...]", timeout_seconds: float
-) -> "Trace":
-    """Raises Unavailable when nothing could be asked."""
-    import secrets
-
-    from k8sdiag import dnsprobe
-    from k8sdiag.dnstrace import Network
-    from k8sdiag.dnsview import Trace
+def _live(conf: "Conf", made: "Trace", timeout_seconds: float) -> "Trace":
+    from k8sdiag.dnstrace import trace as traces
     from k8sdiag.model import Unavailable
     from k8sdiag.readers.dns import Dns
 
     if conf.unknown_servers:
         raise Unavailable(conf.unknown_servers)
-    network = Network(Dns(timeout_seconds).ask, lookup.conf)
-    with _as_usage_error():
-        walks = tuple(lookup.live(walk.resolver, network) for walk in expected)
-    # Twelve random letters: nobody has this name, and no cache knows it.
-    label = f"k8sdiag-{secrets.token_hex(6)}"
-    probes = dnsprobe.probe(lookup, network, label)
-    names = [probe.qname for probe in probes] or [s.qname for walk in walks for s in walk.steps]
-    edns = dnsprobe.probe_edns(network, names[0]) if names else []
-    replies = network.replies
-    if replies and not any(reply.left for reply in replies):
-        raise Unavailable(
-            f"no query left this host: {replies[0].said}; --live asks from here, so the servers "
-            f"({', '.join(network.servers)}) must be reachable from here"
-        )
-    return Trace(
-        lookup=lookup,
-        source=conf.source,
-        notes=(*conf.notes, *_where(conf)),
-        servers=network.servers,
-        expected=expected,
-        live=walks,
-        probes=tuple(probes),
-        edns=tuple(edns),
-        findings=(
-            *dnsprobe.of_walks(lookup, walks),
-            *dnsprobe.of_search(lookup, probes),
-            *dnsprobe.of_edns(edns),
-        ),
-    )
+    return traces.live(made, Dns(timeout_seconds).ask)
 
 
-def _where(conf: "Conf") -> tuple[str, ...]:
+def _where(conf: "Conf", *, live: bool) -> tuple[str, ...]:
+    if not live:
+        return ("nothing was asked (--live does): the answers are assumed",)
     if conf.here:
         return ()
     note = (

@@ -1,10 +1,5 @@
-"""The walk of one lookup, as the resolver model makes it: under assumptions, or on a network.
+"""The walk of one lookup, as the resolver model makes it."""
 
-Pure: who asks the network is given. Its answers drive the model, so that the walk is what this
-resolver would do there.
-"""
-
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher
 from typing import Protocol, cast
@@ -12,11 +7,7 @@ from typing import Protocol, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from k8sdiag.model import Unavailable
-from k8sdiag.resolver import nameservers, predict, sends_edns
-
-MOST_QUESTIONS = 300  # on the network, in one run; at 20 a second
-MOST_SILENCE = 3  # questions in a row without an answer, after which a server is left alone
+from k8sdiag.resolver import predict
 
 
 class Reply(Protocol):
@@ -34,12 +25,6 @@ class Reply(Protocol):
     def alias(self) -> str: ...
     @property
     def left(self) -> bool: ...
-
-
-class Ask(Protocol):
-    def __call__(
-        self, address: str, qname: str, qtype: str, *, tcp: bool = False, edns: bool = False
-    ) -> Reply: ...
 
 
 Question = tuple[str, str, int, str]  # (qname, qtype, server_index, transport)
@@ -100,17 +85,10 @@ class Lookup(Struct, frozen=True, kw_only=True):
         Unless something is told to exist, the name itself does.
         """
         words = {**told} if "ok" in told.values() else {self.as_is(resolver).lower(): "ok", **told}
-        return self._walk(resolver, lambda q, *_: (words.get(q.lower(), "nxdomain"), None))
+        return self.walk(resolver, lambda q, *_: (words.get(q.lower(), "nxdomain"), None))
 
-    def live(self, resolver: str, network: "Network") -> Walk:
-        """The walk that this resolver makes of the network's answers.
-
-        Raises Unavailable when it takes more questions than a tool should send.
-        """
-        edns = sends_edns(self.conf, resolver, self.env)
-        return self._walk(resolver, network.answers(resolver, edns=edns))
-
-    def _walk(self, resolver: str, answers: Answers) -> Walk:
+    def walk(self, resolver: str, answers: Answers) -> Walk:
+        """The walk that this resolver makes of these answers."""
         steps: list[Step] = []
 
         def answer(*question: object) -> str:
@@ -150,74 +128,6 @@ class Lookup(Struct, frozen=True, kw_only=True):
             env=self.env,
         )
         return len(direct.queries)
-
-
-class Network:
-    """Asks servers. A question that several resolvers send goes out once, a repeat anew."""
-
-    def __init__(self, ask: Ask, conf: str) -> None:
-        self._ask = ask
-        self.servers = nameservers(conf)
-        self._heard: dict[tuple[object, ...], Reply] = {}
-        self._silent: Counter[tuple[str, bool]] = Counter()
-
-    @property
-    def replies(self) -> list[Reply]:
-        return list(self._heard.values())
-
-    def speaks(self, address: str) -> bool:
-        """Whether this server has answered, or was never asked."""
-        heard = [reply.word for key, reply in self._heard.items() if key[2] == address]
-        return not heard or any(word not in ("timeout", "closed") for word in heard)
-
-    def address(self, server: int, resolver: str) -> str:
-        """Of server -1, which no line names: Go has a second one of this kind."""
-        if server >= 0:
-            return self.servers[server]
-        return "::1" if resolver == "go" and "127.0.0.1" in self.servers else "127.0.0.1"
-
-    def answers(self, resolver: str, *, edns: bool) -> Answers:
-        """Answers for one walk."""
-        times: Counter[Question] = Counter()
-
-        def answer(
-            qname: str, qtype: str, server: int, transport: str
-        ) -> "tuple[str, Reply | None]":
-            question = (qname, qtype, server, transport)
-            times[question] += 1
-            address = self.address(server, resolver)
-            reply = self.ask(
-                qname, qtype, address, tcp=transport == "tcp", edns=edns, nth=times[question]
-            )
-            return (reply.word if reply else "timeout"), reply
-
-        return answer
-
-    def ask(
-        self,
-        qname: str,
-        qtype: str,
-        address: str,
-        *,
-        tcp: bool = False,
-        edns: bool = False,
-        nth: int = 1,
-    ) -> Reply | None:
-        """The answer; None of a server that has been silent too often to be asked again."""
-        key = (qname, qtype, address, tcp, edns, nth)
-        if key in self._heard:
-            return self._heard[key]
-        if self._silent[address, tcp] >= MOST_SILENCE:
-            return None
-        if len(self._heard) >= MOST_QUESTIONS:
-            raise Unavailable(
-                f"gave up after {MOST_QUESTIONS} queries: lower attempts in resolv.conf or "
-                "shorten its search list, or trace without --live"
-            )
-        reply = self._heard[key] = self._ask(address, qname, qtype, tcp=tcp, edns=edns)
-        silent = reply.word == "timeout"
-        self._silent[address, tcp] = self._silent[address, tcp] + 1 if silent else 0
-        return reply
 
 
 class Row(Struct, frozen=True):

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from k8sdiag.dnstrace import Lookup, Network, Reply, Walk
+from k8sdiag.dnstrace.network import Network
+from k8sdiag.dnstrace.walk import Lookup, Reply, Walk
 from k8sdiag.model import Finding, Remedy, Severity
 from k8sdiag.resolver import predict
 from k8sdiag.resolver.wire import MOST_SERVERS, parse_server
