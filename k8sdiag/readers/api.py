@@ -43,9 +43,16 @@ class _Status(Struct):
 
 
 class Api:
-    def __init__(self, login: Login, *, gzip: bool, who: str = "the API server") -> None:
+    def __init__(
+        self,
+        login: Login,
+        *,
+        gzip: bool,
+        who: str = "the API server",
+        accept: str = "application/json",
+    ) -> None:
         self._who = login.who
-        self._connection = Connection(login, gzip=gzip, who=who)
+        self._connection = Connection(login, gzip=gzip, who=who, accept=accept)
         self.server = self._connection.server
         self.cost = Cost()
 

@@ -41,7 +41,14 @@ class Reply(Struct, frozen=True):
 class Connection:
     """send(), then receive(): at most one request is in flight."""
 
-    def __init__(self, login: Login, *, gzip: bool, who: str = "the API server") -> None:
+    def __init__(
+        self,
+        login: Login,
+        *,
+        gzip: bool,
+        who: str = "the API server",
+        accept: str = "application/json",
+    ) -> None:
         self._login = login
         address = login.configuration.host
         try:
@@ -53,7 +60,7 @@ class Connection:
             raise ConfigError(f"{login.who}: server {address}: write https://HOST:PORT")
         self.server = f"{who} {self._url.hostname}:{self._port}"
         self._headers = {
-            "Accept": "application/json",
+            "Accept": accept,
             "Accept-Encoding": "gzip" if gzip else "identity",
             "User-Agent": USER_AGENT,
         }

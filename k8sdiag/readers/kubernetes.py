@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from k8sdiag.model import Cost, Permission, Unavailable
-from k8sdiag.readers.api import Api, Forbidden, NotFound
+from k8sdiag.readers.api import REQUEST_SECONDS, Api, Forbidden, NotFound
 from k8sdiag.readers.https import Connection
 from k8sdiag.readers.kubeconfig import Login, load
 from k8sdiag.readers.pages import Incomplete, Pages, Progress, target
@@ -21,6 +21,7 @@ __all__ = ["Incomplete", "Kubernetes", "NotFound"]
 T = TypeVar("T")
 
 METRICS = Permission(resource="/metrics", verb="get")
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METRICS_FRESH_SECONDS = 15.0  # several sources read the same page, which has megabytes
 
 
@@ -43,6 +44,7 @@ class Kubernetes:
         near = login.in_cluster or _is_loopback(login.configuration.host)
         self._login = login
         self._api = Api(login, gzip=not near)
+        self._tables = Api(login, gzip=not near, accept=TABLE)
         self._metrics = (0.0, b"")  # when the page came, and the page
         self._once: dict[object, object] = {}
         self._kubelets = Cost()  # of what was asked from kubelets themselves
@@ -73,6 +75,7 @@ class Kubernetes:
 
     def close(self) -> None:
         self._api.close()
+        self._tables.close()
 
     @property
     def host(self) -> str:
@@ -81,7 +84,7 @@ class Kubernetes:
 
     @property
     def cost(self) -> Cost:
-        return self._api.cost + self._kubelets
+        return self._api.cost + self._tables.cost + self._kubelets
 
     def get(
         self,
@@ -98,6 +101,14 @@ class Kubernetes:
         """
         deadline = time.monotonic() + timeout_seconds
         return self._api.ask(target(path, params or {}), needs, deadline).body
+
+    def table(self, path: str, needs: Permission, params: Mapping[str, str]) -> bytes:
+        """A page of a list as `kubectl get` prints it: its columns, not its objects.
+
+        Raises as get() does.
+        """
+        deadline = time.monotonic() + REQUEST_SECONDS
+        return self._tables.ask(target(path, params), needs, deadline).body
 
     def kubelet(
         self, address: str, port: int, path: str, needs: Permission, *, timeout_seconds: float
