@@ -27,41 +27,47 @@ def labels(dns: CoreDNS) -> str:
 
 def scale(dns: CoreDNS, replicas: int, nodes: int, limits: DnsCapacity) -> Remedy:
     """More replicas now, and an autoscaler that keeps up with the cluster."""
-    commands = []
-    if dns.workload and dns.workload.kind == "Deployment":
-        words = ("kubectl", "-n", dns.namespace, "scale", target(dns), f"--replicas={replicas}")
-        commands.append(shlex.join(words))
-    parameters = {
-        "coresPerReplica": limits.cores_per_replica,
-        # More than the formula's are wanted where the load says so.
-        "nodesPerReplica": max(1, min(limits.nodes_per_replica, math.floor(nodes / replicas))),
-        "min": 2,
-        "preventSinglePointFailure": True,
-        "includeUnschedulableNodes": True,
-    }
-    if dns.autoscaler:
-        namespace, _, name = dns.autoscaler.config_map.partition("/")
+    own = dns.autoscaler
+    if own and (own.cores_to_replicas or own.nodes_to_replicas):
+        # It takes one mode alone: a second key beside "ladder" would stop it.
+        steps = [step for step in own.nodes_to_replicas if step[0] < nodes]
+        steps += [(nodes, replicas), (2 * nodes, 2 * replicas)]
+        ladder = {"coresToReplicas": own.cores_to_replicas, "nodesToReplicas": steps}
+        data = {"ladder": json.dumps(ladder)}
+    else:
+        linear = {
+            "coresPerReplica": limits.cores_per_replica,
+            "nodesPerReplica": limits.nodes_per_replica,
+            "min": 2,
+            "preventSinglePointFailure": True,
+            "includeUnschedulableNodes": True,
+        }
+        data = {"linear": json.dumps(linear)}
+    commands: tuple[str, ...] = ()
+    if own:
+        where = own.config_map
         summary = (
             f"give the autoscaler the parameters of the manifest: {replicas} replicas now, and "
-            f"more with each {parameters['nodesPerReplica']:g} nodes"
+            "more with more nodes"
         )
-        commands = []
     else:
-        namespace, name = dns.namespace, "kube-dns-autoscaler"
+        where = f"{dns.namespace}/kube-dns-autoscaler"
         summary = (
             f"run {replicas} replicas, and Kubernetes' dns-horizontal-autoscaler addon with the "
             "parameters of the manifest, so that they follow the cluster (EKS: autoScaling of the "
             "coredns add-on)"
         )
-    manifest = _yaml(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": namespace},
-            "data": {"linear": json.dumps(parameters)},
-        }
-    )
-    return Remedy(summary=summary, commands=tuple(commands), manifest=manifest)
+        if dns.workload and dns.workload.kind == "Deployment":
+            words = ("kubectl", "-n", dns.namespace, "scale", target(dns), f"--replicas={replicas}")
+            commands = (shlex.join(words),)
+    namespace, _, name = where.partition("/")
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+    return Remedy(summary=summary, commands=commands, manifest=_yaml(config_map))
 
 
 def spread(dns: CoreDNS) -> Remedy:
@@ -149,22 +155,15 @@ def node_local(dns: CoreDNS, domain: str, version: str) -> Remedy:
 
 
 def _yaml(obj: dict[str, Any], indent: str = "") -> str:
-    """Objects of nested mappings and plain values; strings quoted as JSON, which is YAML."""
+    """Nested mappings and plain values; what users named is quoted, for a label may be "true"."""
     lines = []
     for key, value in obj.items():
-        if isinstance(value, dict) and value:
-            lines.append(f"{indent}{_key(key)}:\n" + _yaml(value, indent + "  "))
+        begin = f"{indent}{key if key.isalnum() else json.dumps(key)}:"
+        if isinstance(value, dict):
+            lines.append(f"{begin}\n" + _yaml(value, indent + "  "))
+        elif isinstance(value, str) and key not in ("apiVersion", "kind", "name", "namespace"):
+            quoted = value.replace("'", "''")
+            lines.append(f"{begin} '{quoted}'\n")
         else:
-            plain = isinstance(value, str) and value.replace("-", "").isalpha()
-            lines.append(f"{indent}{_key(key)}: {value if plain else _scalar(value)}\n")
+            lines.append(f"{begin} {value}\n")
     return "".join(lines)
-
-
-def _key(key: str) -> str:
-    return key if key.isalpha() else json.dumps(key)
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value)

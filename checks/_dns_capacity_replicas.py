@@ -88,8 +88,8 @@ def _few(dns: CoreDNS, nodes: Nodes, limits: DnsCapacity) -> Iterator[Finding]:
 
 
 def _is_scaled(dns: CoreDNS) -> bool:
-    """A DaemonSet, as OpenShift's, grows by itself."""
-    return dns.workload is None or dns.workload.kind != "DaemonSet"
+    """A DaemonSet, as OpenShift's, grows by itself; what was not seen may be one."""
+    return dns.workload.kind != "DaemonSet" if dns.workload else not dns.gaps
 
 
 def _autoscaled(dns: CoreDNS, nodes: Nodes, need: int) -> str:

@@ -44,7 +44,8 @@ def collect(reader: Prometheus) -> CoreDNSTraffic:
     rejected = _rates(reader, REJECTS)
     responses = _split(reader, RESPONSES, "rcode")
     buckets = _split(reader, DURATIONS, "le")
-    resident = _by_key(reader.instant(f"{RESIDENT} and on(instance) {REQUESTS}"))
+    ours = f"{REQUESTS}{{{NOT_NODE_LOCAL}}}"
+    resident = _by_key(reader.instant(f"{RESIDENT} and on(instance) {ours}"))
     return CoreDNSTraffic(
         replicas=tuple(
             ReplicaTraffic(

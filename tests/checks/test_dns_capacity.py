@@ -189,6 +189,10 @@ IN_PATH = NodeLocal(10, 10, ("169.254.20.10", "10.96.0.10"))
             id="OpenShift, whose operator writes no loop",
         ),
         pytest.param(
+            judge(dns(workload=None, gaps={"workload": "forbidden"}), on=nodes(400)),
+            id="what may be a DaemonSet that was not seen",
+        ),
+        pytest.param(
             judge(dns(corefile=None, image="k8s-dns-kube-dns:1.23", memory_limit_bytes=1 << 20)),
             id="the memory of a DNS server that is no CoreDNS",
         ),
@@ -686,6 +690,33 @@ def test_an_autoscaler_is_told_and_not_worked_against() -> None:
 
     assert remedy.commands == ()
     assert yaml.safe_load(remedy.manifest)["metadata"]["name"] == "coredns-autoscaler"
+
+
+def test_an_autoscaler_in_ladder_mode_stays_in_it() -> None:
+    aks = Autoscaler(
+        config_map="kube-system/coredns-autoscaler",
+        cores_to_replicas=((1, 2), (512, 3)),
+        nodes_to_replicas=((1, 2), (300, 3)),
+    )
+    made = yaml.safe_load(of("few-replicas", judge(dns(autoscaler=aks), on=nodes(200))).manifest)
+    (mode, text), *more = made["data"].items()
+    ladder = json.loads(text)
+    told = Autoscaler(
+        config_map="",
+        cores_to_replicas=tuple(map(tuple, ladder["coresToReplicas"])),
+        nodes_to_replicas=tuple(map(tuple, ladder["nodesToReplicas"])),
+    )
+
+    assert (mode, more) == ("ladder", [])
+    assert [told.replicas(800, n) for n in (8, 200, 400)] == [3, 13, 26]
+
+
+def test_labels_that_look_like_something_else_stay_text() -> None:
+    odd = dns(selector={"dns.corp/server": "true", "version": "1.10"}, budgets=())
+
+    made = yaml.safe_load(of("no-budget", judge(odd, on=nodes(100))).manifest)
+
+    assert made["spec"] == {"maxUnavailable": 1, "selector": {"matchLabels": odd.selector}}
 
 
 def test_the_patch_spreads_over_zones_and_nodes() -> None:

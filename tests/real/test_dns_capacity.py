@@ -5,11 +5,14 @@ A client of ours walks search lists as the resolver model does, with CoreDNS' ow
 
 import http.client
 import json
+import re
 import shlex
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +39,8 @@ from k8sdiag.run import choose, sources_of
 from k8sdiag.sources import coredns, coredns_metrics, coredns_prometheus
 from tests.real import prometheus
 from tests.real.apiserver import ADMINS, ApiServer
+from tests.real.bed import program
+from tests.real.conftest import required
 from tests.real.coredns import CoreDns
 from tests.real.netns import Namespace
 
@@ -100,12 +105,18 @@ class Cluster:
 
 
 @pytest.fixture
+def coredns_program() -> Path:
+    with required():
+        return program("coredns")
+
+
+@pytest.fixture
 def make_cluster(
     api_server: ApiServer,
     start_coredns: Callable[..., CoreDns],
     make_netns: Callable[..., Namespace],
 ) -> Iterator[Callable[..., Cluster]]:
-    """make_cluster(autopath=False, template=""): CoreDNS, and the objects that belong to it."""
+    """make_cluster(autopath=False, pods="verified", template=""): CoreDNS and its objects."""
     admin, doors = api_server.admin, []
     made: list[str] = []
 
@@ -132,7 +143,7 @@ def make_cluster(
         }
         admin.put_status(path, found)
 
-    def make(*, autopath: bool = False, template: str = "") -> Cluster:
+    def make(*, autopath: bool = False, pods: str = "verified", template: str = "") -> Cluster:
         namespace = make_netns(cable=True)
         config = api_server.kubeconfig(
             "coredns",
@@ -142,7 +153,7 @@ def make_cluster(
         )
         text = COREFILE.replace("KUBECONFIG", str(config)).replace("ADDRESS", namespace.address)
         text = text.replace("AUTOPATH", "autopath @kubernetes" if autopath else "")
-        text = text.replace("PODS", "verified" if autopath else "insecure")
+        text = text.replace("PODS", pods)
         text = text.replace("TEMPLATE", template)
         create("/api/v1/namespaces", "shop", {})
         # The client is a pod: autopath looks for its address.
@@ -291,6 +302,27 @@ def test_autopath_halves_and_halves_again(
     _, said = judged(cluster, traffic)
     assert metrics(said)["dns_nxdomain_ratio"] == 0.0
     assert codes(said) == []
+
+
+def test_autopath_without_verified_pods_does_nothing(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(autopath=True, pods="insecure")
+
+    _, said = judged(cluster, Missing(reason="not asked", asked=False))
+
+    assert codes(said) == ["autopath-pods"]
+    assert len(cluster.lookup().queries) == 8
+
+
+def test_coredns_that_forwards_to_itself_ends(
+    make_netns: Callable[..., Namespace], coredns_program: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "Corefile").write_text(".:53 {\n loop\n forward . 127.0.0.1\n}\n")
+    command = make_netns().command(coredns_program, "-conf", tmp_path / "Corefile")
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert re.search(r"Loop \(127.0.0.1:\d+ -> .*\) detected", done.stdout + done.stderr)
 
 
 def test_a_denied_aaaa_breaks_musl_as_the_check_says(make_cluster: Callable[..., Cluster]) -> None:
