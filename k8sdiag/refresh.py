@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from k8sdiag import plugins
 from k8sdiag.collect import collect
 from k8sdiag.doors import Target, opened
@@ -27,6 +29,7 @@ ELSEWHERE = Missing(
     reason="the cluster exporter does not look at its own host: run `k8sdiag serve node` there",
     asked=False,
 )
+TOO_DEAR = Missing(reason="too dear to be read again and again: run `k8sdiag audit`", asked=False)
 
 
 class Refresh:
@@ -105,7 +108,9 @@ def look_at_cluster(
     It raises Unavailable when nothing at all could be seen.
     """
     checks = list(checks)
-    sources = sources_of(checks, plugins.sources()[0])
+    found = sources_of(checks, plugins.sources()[0])
+    sources = [s for s in found if s.per_scrape or s.door is Host]
+    too_dear = {s.fact.__name__ for s in found} - {s.fact.__name__ for s in sources}
 
     def look() -> Report:
         with opened(target, lambda *_: None) as (doors, cluster):
@@ -113,6 +118,8 @@ def look_at_cluster(
         if not snapshot.facts:
             reasons = dict.fromkeys(m.reason for m in snapshot.missing.values() if m.asked)
             raise Unavailable("; ".join(reasons))
+        left_out = dict.fromkeys(too_dear, TOO_DEAR)
+        snapshot = replace(snapshot, missing=snapshot.missing | left_out)
         return waive(judge(checks, snapshot), waivers)
 
     return look

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from k8sdiag import plugins, run
 from k8sdiag.doors import Target
+from k8sdiag.facts.image_policies import ImagePolicies
 from k8sdiag.judge import judge
-from k8sdiag.model import ConfigError, Cost, Outcome, Report, Status, Unavailable
+from k8sdiag.model import ConfigError, Cost, Outcome, Report, Snapshot, Status, Unavailable
+from k8sdiag.plugins import Source
 from k8sdiag.refresh import Refresh, look_at_cluster
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -161,6 +164,31 @@ def test_where_nothing_can_be_seen_a_look_fails(tmp_path: Path) -> None:
 
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         look()
+
+
+def test_what_is_too_dear_to_be_read_again_and_again_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    none = ImagePolicies(policies=())
+
+    def collected(sources: Iterable[Source], doors: object, *, cluster: str) -> Snapshot:
+        asked.extend(source.name for source in sources)
+        return Snapshot(cluster=cluster, taken_at=NOW, facts={"ImagePolicies": none})
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[tuple[dict[type, object], str]]:
+        yield {}, "c"
+
+    monkeypatch.setattr("k8sdiag.refresh.collect", collected)
+    monkeypatch.setattr("k8sdiag.refresh.opened", opened)
+    check = plugins.checks()["image-provenance"]
+
+    (outcome,) = look_at_cluster([check], Target())().outcomes
+
+    assert "too dear" not in outcome.reason
+    assert "vulnerabilities" not in asked
+    assert "image_policies" in asked
 
 
 def test_no_pod_is_in_a_label_of_the_demo(told: threading.Event) -> None:

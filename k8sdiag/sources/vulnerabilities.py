@@ -16,6 +16,8 @@ GROUP = "aquasecurity.github.io"
 REPORTS = Permission(resource="vulnerabilityreports", group=GROUP)
 PERMISSIONS = (DISCOVERY, REPORTS)
 
+PER_SCRAPE = False  # Trivy Operator has metrics of its own
+
 PAGE = 50  # the server reads all of each, and sends little
 MOST = 5_000  # reports, which is 10 s of one core of the server and more
 SECONDS = 20.0
