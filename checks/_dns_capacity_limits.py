@@ -37,6 +37,8 @@ class DnsCapacity(Limits, frozen=True, kw_only=True):
     refused_ratio: _Positive = 0.01
     # SIG Scalability's DNS test asks for 100 ms; coredns-mixin alerts at 4 s.
     p99_seconds: _Positive = 0.1
+    # Where it is the time of servers outside: a fifth of what resolvers wait (resolv.conf(5)).
+    p99_forwarded: _Positive = 1.0
     p99_critical: _Positive = 4.0
     least_responses: _Count = 100  # in the window; of fewer no share is judged
     # AWS: each network interface to the VPC's resolver.

@@ -75,7 +75,7 @@ def judge(dns: CoreDNS, load: Load, mend: Remedy, limits: DnsCapacity) -> Iterat
         yield finding(
             "forward-saturated",
             Severity.WARNING,
-            f"it refuses {load.rejected:,.2g} queries a second because too many wait for upstream "
+            f"it refuses {load.rejected:,.1f} queries a second because too many wait for upstream "
             "servers (max_concurrent): musl clients then hang, c-ares clients fail",
             load.rejected,
             0.0,
@@ -114,16 +114,21 @@ def judge(dns: CoreDNS, load: Load, mend: Remedy, limits: DnsCapacity) -> Iterat
             Remedy(summary="compare the zones of the Corefile with the pods' search domains"),
         )
     p99 = load.p99_seconds
-    if p99 is not None and p99 > limits.p99_seconds:
+    # More than one in a hundred forwarded: then this is the time of servers outside.
+    outside = load.forwarded > 0.01
+    most = limits.p99_forwarded if outside else limits.p99_seconds
+    if p99 is not None and p99 > most:
         yield finding(
             "slow",
             Severity.CRITICAL if p99 > limits.p99_critical else Severity.WARNING,
-            f"one response in a hundred takes longer than {p99 * 1000:,.0f} ms",
+            f"one response in a hundred takes longer than {p99 * 1000:,.0f} ms, and "
+            f"{load.forwarded:.0%} of the queries are forwarded upstream",
             p99,
-            limits.p99_seconds,
+            most,
             Remedy(
-                summary="compare with the time that upstream servers take: if they are slow, it is "
-                "them; if not, replicas lack CPU (throttled by a CPU limit?) or are too few"
+                summary="see how long upstream servers take; if it is not them, replicas lack CPU "
+                "(throttled by a CPU limit?) or are too few",
+                commands=(UPSTREAMS.format(namespace=dns.namespace),) if outside else (),
             ),
         )
 
@@ -132,11 +137,8 @@ def upstream(
     dns: CoreDNS, load: Load, nodes: Nodes | Missing, mend: Remedy, limits: DnsCapacity
 ) -> Iterator[Said]:
     """Packets to AWS' resolver, per node: the network interface has a limit of its own."""
-    aws = (
-        set()
-        if isinstance(nodes, Missing)
-        else {n.name for n in nodes.nodes if n.provider == "aws"}
-    )
+    listed = () if isinstance(nodes, Missing) else nodes.nodes
+    aws = {n.name for n in listed if n.provider == "aws"}
     rates: dict[str, float] = {}
     for traffic in load.seen:
         node = node_of(dns, traffic)

@@ -49,6 +49,12 @@ class Load:
         return sum(t.cache_hits for t in self.seen) / asked if asked else None
 
     @cached_property
+    def forwarded(self) -> float:
+        """The part of the queries that goes upstream."""
+        asked = sum(t.requests for t in self.seen)
+        return sum(t.forwarded for t in self.seen) / asked if asked else 0.0
+
+    @cached_property
     def rejected(self) -> float:
         return sum(t.rejected for t in self.seen)
 

@@ -247,6 +247,10 @@ IN_PATH = NodeLocal(10, 10, ("169.254.20.10", "10.96.0.10"))
             judge(did=traffic(buckets=((0.064, 0.1), (8.0, 0.2)), responses={"NOERROR": 0.1})),
             id="a slow response among few",
         ),
+        pytest.param(
+            judge(did=traffic(buckets=((0.128, 90.0), (0.256, 100.0)), forwarded=20.0)),
+            id="a quarter of a second for names of others",
+        ),
         pytest.param(judge(did=traffic(forwarded=2000.0)), id="2,000 packets a second on no cloud"),
         pytest.param(judge(did=traffic(forwarded=500.0), on=ON_AWS), id="half of AWS' limit"),
         pytest.param(
@@ -493,15 +497,22 @@ def test_quiet(said: list[Said]) -> None:
             judge(did=traffic(responses={"NOERROR": 98.0, "REFUSED": 2.0}, rejected=2.0)),
             "forward-saturated",
             Severity.WARNING,
-            "it refuses 4 queries a second",
+            "it refuses 4.0 queries a second",
             id="REFUSED by max_concurrent, said once",
         ),
         pytest.param(
             judge(did=traffic(buckets=((0.128, 90.0), (0.256, 100.0)))),
             "slow",
             Severity.WARNING,
-            "longer than 243 ms",
+            "longer than 243 ms, and 0% of the queries are forwarded upstream",
             id="slow",
+        ),
+        pytest.param(
+            judge(did=traffic(buckets=((1.024, 90.0), (2.048, 100.0)), forwarded=20.0)),
+            "slow",
+            Severity.WARNING,
+            "longer than 1,946 ms, and 20% of the queries are forwarded upstream",
+            id="slow servers outside",
         ),
         pytest.param(
             judge(did=traffic(buckets=((4.096, 90.0), (8.192, 100.0)))),
