@@ -9,10 +9,10 @@ words is not looked at. {$VARIABLES} stay as they are: a server's environment is
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import NamedTuple
 
 from msgspec import Struct
 
+from k8sdiag.corefile.words import Word, words
 from k8sdiag.facts.coredns import Plugin, ServerBlock
 
 FOLDER = PurePosixPath("/etc/coredns")  # where clusters mount it: imports begin here
@@ -27,16 +27,6 @@ class CorefileError(ValueError):
 class Parsed(Struct, frozen=True):
     servers: tuple[ServerBlock, ...]
     unread: tuple[str, ...] = ()  # imported files that are not among those given
-
-
-class _Word(NamedTuple):
-    text: str
-    file: str
-    line: int  # of its beginning
-
-    @property
-    def last_line(self) -> int:
-        return self.line + self.text.count("\n")
 
 
 def parse(text: str, files: Mapping[str, str] = MappingProxyType({})) -> Parsed:
@@ -55,47 +45,6 @@ def zone(key: str) -> str:
     return bare.lower().rstrip(".") or "."
 
 
-def words(text: str, file: str = "Corefile") -> Iterator[_Word]:
-    """The lexer: a # ends a line wherever it stands unquoted, also within a word."""
-    at, line, end = 0, 1, len(text)
-    while at < end:
-        char = text[at]
-        if char == "#":
-            at = text.find("\n", at)
-            if at < 0:
-                return
-        elif char == '"':
-            begin = line
-            quoted, at = _quoted(text, at + 1)
-            line += quoted.count("\n")
-            if quoted or at <= end:  # an empty word, if its second quote is there
-                yield _Word(quoted, file, begin)
-        elif char.isspace():
-            line += char == "\n"
-            at += 1
-        else:
-            begin = at
-            while at < end and not (text[at].isspace() and text[at] != "\r") and text[at] != "#":
-                at += 1
-            yield _Word(text[begin:at].replace("\r", ""), file, line)
-
-
-def _quoted(text: str, at: int) -> tuple[str, int]:
-    """What stands before the next quote that has no backslash, and the place behind that quote.
-
-    Without such a quote the word goes on to the end, and the place is behind the end.
-    """
-    found: list[str] = []
-    while at < len(text) and text[at] != '"':
-        if text[at] == "\\" and at + 1 < len(text):
-            found.append(text[at + 1] if text[at + 1] == '"' else text[at : at + 2])
-            at += 2
-        else:
-            found.append(text[at])
-            at += 1
-    return "".join(found), at + 1
-
-
 class _Parser:
     """One pass over a list of words, in which imports are replaced by what they import."""
 
@@ -103,7 +52,7 @@ class _Parser:
         self.words = list(words(text))
         self.at = 0
         self.files = files
-        self.snippets: dict[str, list[_Word]] = {}
+        self.snippets: dict[str, list[Word]] = {}
         self.imports = 0
         self.unread: list[str] = []
 
@@ -234,7 +183,7 @@ class _Parser:
         if len(self.words) > MOST_WORDS:
             raise self.error(f"more than {MOST_WORDS} words with all imports")
 
-    def _files(self, pattern: str) -> list[_Word]:
+    def _files(self, pattern: str) -> list[Word]:
         path = str(FOLDER / pattern)
         if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
             raise self.error("an import can have one wildcard")
