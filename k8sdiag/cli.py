@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from k8sdiag.commands import about, audit, diff, dns, etcd, forecast, serve
+from k8sdiag.commands import about, audit, diff, dns, etcd, forecast, serve, watch
 from k8sdiag.errors import one_line
 from k8sdiag.version import VERSION
 
@@ -43,5 +43,6 @@ for command in (
     dns.dns,
     etcd.etcd,
     serve.serve,
+    watch.watch,
 ):
     cli.add_command(command)

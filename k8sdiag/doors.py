@@ -58,7 +58,7 @@ def opened(target: Target, show: Show) -> Iterator[tuple[dict[type, Door | Missi
         Host: host,
         Kubernetes: kubernetes,
         Etcd: etcd,
-        Prometheus: _prometheus(target),
+        Prometheus: prometheus(target),
     }
     if isinstance(kubernetes, Missing):
         yield doors, f"this host alone ({host.name})"
@@ -97,8 +97,16 @@ def _etcd(target: Target, host: Host, kubernetes: Kubernetes | Missing) -> Etcd 
             return found
     except Unavailable as error:
         return Missing(reason=str(error))
+    return named_etcd(target)
+
+
+def named_etcd(target: Target) -> Etcd:
+    """The etcd of --etcd-endpoints. Raises ConfigError."""
+    user = target.etcd_user or ""
+    if ":" in user:
+        raise ConfigError(f"--etcd-user takes no password: give it in {PASSWORD}")
     return Etcd.open(
-        target.etcd_endpoints,
+        target.etcd_endpoints or "",
         cacert=target.etcd_cacert,
         cert=target.etcd_cert,
         key=target.etcd_key,
@@ -118,7 +126,7 @@ def _password(user: str) -> str:
     return str(click.prompt(f"Password of etcd's user {user}", hide_input=True, err=True))
 
 
-def _prometheus(target: Target) -> Prometheus | Missing:
+def prometheus(target: Target) -> Prometheus | Missing:
     if target.prometheus:
         return Prometheus.open(target.prometheus, target.prometheus_token_file)
     if target.prometheus_token_file:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from k8sdiag.model import Snapshot
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 PATH = click.Path(dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXIT_CODES = """\b
@@ -84,13 +86,16 @@ ETCD = options(
         help="For an etcd with users; the password comes from K8SDIAG_ETCD_PASSWORD or is asked.",
     ),
 )
-CLUSTER = options(
-    API,
-    ETCD,
+PROMETHEUS = options(
     click.option(
         "--prometheus", metavar="URL", help="Ask Prometheus too; https://USER:PASSWORD@HOST works."
     ),
     click.option("--prometheus-token-file", type=PATH, help="Holds a bearer token for it."),
+)
+CLUSTER = options(
+    API,
+    ETCD,
+    PROMETHEUS,
     click.option(
         "--kubelet-configz",
         type=click.Choice(["off", "proxy", "direct"]),
@@ -118,6 +123,17 @@ CLUSTER = options(
     ),
     click.option("--quick", is_flag=True, help="A tenth of the data: no running pods; partial."),
 )
+
+
+def duration(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    """Seconds of "5m", "90s" or "1h30m"."""
+    parts = re.findall(r"(\d+)([smh])", value)
+    if not parts or "".join(n + unit for n, unit in parts) != value:
+        raise click.BadParameter(f"{value!r}: give a duration such as 5m or 90s")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds:
+        raise click.BadParameter("it can't be nothing")
+    return seconds
 
 
 def given(option: str) -> bool:

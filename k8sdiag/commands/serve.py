@@ -1,6 +1,5 @@
 """serve: findings and metrics over HTTP, for Prometheus."""
 
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,20 +7,8 @@ from typing import Any
 
 import click
 
-from k8sdiag.commands.options import CHOICE, CLUSTER, PATH, TREE, options
+from k8sdiag.commands.options import CHOICE, CLUSTER, PATH, TREE, duration, options
 from k8sdiag.late import load_when_used
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _seconds(_context: click.Context, _option: click.Parameter, value: str) -> float:
-    parts = re.findall(r"(\d+)([smh])", value)
-    if not parts or "".join(n + unit for n, unit in parts) != value:
-        raise click.BadParameter(f"{value!r}: give a duration such as 5m or 90s")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not seconds:
-        raise click.BadParameter("it can't be nothing")
-    return seconds
 
 
 def _web(port: int) -> Callable[[Any], Any]:
@@ -98,7 +85,7 @@ def serve_node(
     metavar="DURATION",
     default="5m",
     show_default=True,
-    callback=_seconds,
+    callback=duration,
     help="The pause after each look at the cluster.",
 )
 @CLUSTER
