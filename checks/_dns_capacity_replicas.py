@@ -63,12 +63,14 @@ def _few(dns: CoreDNS, nodes: Nodes, limits: DnsCapacity) -> Iterator[Finding]:
     count, ready = len(nodes.nodes), len(dns.ready)
     need = wanted(nodes, limits)
     if ready == 1 and count > limits.few_nodes:
+        made = len(dns.replicas or ())
+        which = "one DNS server" if made == 1 else f"one of {made} DNS servers is ready and"
         yield Finding(
             code="one-replica",
             severity=Severity.CRITICAL,
             subject=subject(dns),
-            message=f"one DNS server answers for {count:,} nodes: while it restarts, or its node "
-            "fails, nothing resolves",
+            message=f"{which} answers for {count:,} nodes: while it restarts, or its node fails, "
+            "nothing resolves",
             observed=1.0,
             limit=float(need),
             remedy=remedy.scale(dns, need, count, limits),

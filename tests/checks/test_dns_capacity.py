@@ -293,7 +293,7 @@ def test_quiet(said: list[Said]) -> None:
             judge(dns(replicas=(*replicas("n0"), *replicas("n1", ready=False)))),
             "one-replica",
             Severity.CRITICAL,
-            "one DNS server",
+            "one of 2 DNS servers is ready and answers for 10 nodes",
             id="one of two is ready",
         ),
         pytest.param(

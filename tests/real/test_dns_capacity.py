@@ -9,6 +9,7 @@ import re
 import shlex
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -401,6 +402,25 @@ def test_the_printed_role_is_enough(
     assert fact.gaps == {}
     assert fact.services >= 2
     assert len(traffic.replicas) == 1
+
+
+def test_the_option_asks_and_without_it_nobody_does(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    config = cluster.api.kubeconfig("admin", [ADMINS])
+    command = [sys.executable, "-m", "k8sdiag", "audit", "--kubeconfig", str(config), "-o", "json"]
+    command += ["--check", "dns-capacity"]
+    measured_by = {}
+    for option in ("off", "proxy"):
+        asked = [*command, f"--coredns-metrics={option}"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
+        (outcome,) = json.loads(done.stdout)["outcomes"]
+        (usage,) = (u for u in outcome["usages"] if u["limitId"] == "coredns-qps")
+        measured_by[option] = usage["source"]
+
+    assert measured_by["off"].startswith("predicted: 1 lookups of external names a second assumed")
+    assert measured_by["proxy"].startswith(
+        "/metrics of 1 of 1 replicas through the API server, twice within 10 s"
+    )
 
 
 def test_without_the_permission_the_missing_verb_is_named(
