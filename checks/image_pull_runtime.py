@@ -31,18 +31,35 @@ def check(
     limits: ImagePullRuntime,
 ) -> Iterator[Said]:
     judged = ""
-    # A machine with a container runtime and no kubelet is no node.
-    if isinstance(host, HostRuntime) and isinstance(kubelet, HostKubelet) and kubelet.settings:
-        if host.runtime:
-            judged = kubelet.node
-            yield from _runtime(f"node/{kubelet.node}", host.runtime, kubelet, limits)
-        elif kubelet.running:
-            why = "its kubelet runs, and no container runtime that k8sdiag knows"
-            yield Unseen(subject=f"node/{kubelet.node}", reason=why)
+    if isinstance(kubelet, HostKubelet):
+        yield from _host(host, kubelet, nodes, limits)
+        judged = kubelet.node if isinstance(host, HostRuntime) and host.runtime else ""
+    elif kubelet.asked and isinstance(host, HostRuntime) and host.runtime:
+        yield Unseen(subject=f"the container runtime of node/{host.node}", reason=kubelet.reason)
     if isinstance(nodes, Nodes):
         yield from _cluster([n for n in nodes.nodes if n.name != judged], limits)
     elif nodes.asked:
         yield Unseen(subject="the cluster", reason=nodes.reason)
+
+
+def _host(
+    host: HostRuntime | Missing,
+    kubelet: HostKubelet,
+    nodes: Nodes | Missing,
+    limits: ImagePullRuntime,
+) -> Iterator[Said]:
+    """A machine with a container runtime and without a kubelet is no node, and not judged."""
+    subject = f"node/{kubelet.node}"
+    alone = isinstance(nodes, Missing) and not nodes.asked  # then this host is all there is
+    if isinstance(host, Missing):
+        if host.asked and (kubelet.settings or (alone and kubelet.running is None)):
+            yield Unseen(subject=f"the container runtime of {subject}", reason=host.reason)
+    elif kubelet.settings and host.runtime:
+        yield from (Unseen(subject=what, reason=why) for what, why in host.unseen.items())
+        yield from _runtime(subject, host.runtime, kubelet, limits)
+    elif kubelet.running:
+        why = "its kubelet runs, and no container runtime that k8sdiag knows"
+        yield Unseen(subject=subject, reason=why)
 
 
 def _runtime(

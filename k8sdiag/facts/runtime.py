@@ -42,3 +42,4 @@ class HostRuntime(Fact, frozen=True, kw_only=True):
 
     node: str
     runtime: Runtime | None = None
+    unseen: dict[str, str] = {}  # as `gaps`, but of no matter where the host is no node

@@ -23,7 +23,7 @@ _KINDS = {"crio": "cri-o", "cri-dockerd": "docker", "containerd": "containerd"}
 _OTHERS = ("/docker/containerd", "/system/")
 _CERTS = "/etc/containerd/certs.d"
 _PACKAGES = {"containerd": ("containerd.io", "containerd"), "crio": ("cri-o",)}
-_UNKNOWN = "its version is unknown, which decides what its settings mean: `{} --version` tells it"
+_UNKNOWN = "its version, which decides what its settings mean, is unknown: run as root"
 
 
 def collect(host: Host) -> HostRuntime:
@@ -35,23 +35,24 @@ def collect(host: Host) -> HostRuntime:
     )
     if process is None:
         return HostRuntime(node=host.name, provenance="no container runtime of a kubelet runs")
-    gaps = {}
+    unseen = {}
     # Docker runs its containers by a containerd.
     own = {process.name, "containerd"} if process.name == "cri-dockerd" else {process.name}
     beside = sorted({p.name for p in among if not contained(host, p)} - own)
     if beside:
-        gaps["which runtime the kubelet uses"] = f"{process.name} was judged, {beside[0]} runs too"
+        why = f"{process.name} was judged, {beside[0]} runs too"
+        unseen["which runtime the kubelet uses"] = why
     root = root_of(host, process)
     version = _version(host, root, process)
     read = {"crio": _read_crio, "cri-dockerd": _read_docker, "containerd": _read_containerd}
     runtime, wrong = read[process.name](host, root, process, version)
     release = runtimes.release(version)
     if release is None and (process.name != "crio" or runtime.progress_timeout_seconds is None):
-        gaps[f"{process.name} of node/{host.name}"] = _UNKNOWN.format(process.name)
+        unseen[f"{process.name} of node/{host.name}"] = _UNKNOWN
     return HostRuntime(
         node=host.name,
         runtime=runtime,
-        gaps=gaps | wrong,
+        unseen=unseen | wrong,
         provenance=", ".join(dict.fromkeys(runtime.sources.values())),
     )
 

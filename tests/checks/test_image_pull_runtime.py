@@ -228,6 +228,46 @@ def test_the_host_itself_is_judged_by_its_files() -> None:
     assert [x for x in said if isinstance(x, Finding | Unseen)] == []
 
 
+@pytest.mark.parametrize(
+    ("of", "nodes", "unseen"),
+    [
+        pytest.param(kubelet(), ALONE, True, id="of a node"),
+        pytest.param(kubelet(), cluster(), True, id="of a node of the cluster"),
+        pytest.param(kubelet(node=False), ALONE, False, id="of no node"),
+        pytest.param(HostKubelet(node="a", running=None), ALONE, True, id="of who knows"),
+        pytest.param(
+            HostKubelet(node="a", running=None), cluster(), False, id="of a pod in the cluster"
+        ),
+    ],
+)
+def test_a_runtime_that_can_not_be_seen_is_said(
+    of: HostKubelet, nodes: Nodes | Missing, unseen: bool
+) -> None:
+    missing = Missing(reason="Permission denied: run as root")
+
+    said = list(check(missing, of, nodes, ImagePullRuntime()))
+
+    expected = Unseen(subject="the container runtime of node/a", reason=missing.reason)
+    assert said == ([expected] if unseen else [])
+
+
+def test_a_runtime_beside_an_unknown_kubelet_is_not_judged() -> None:
+    host = HostRuntime(node="a", runtime=containerd(progress_timeout_seconds=10.0))
+    missing = Missing(reason="no rights")
+
+    (unseen,) = check(host, missing, ALONE, ImagePullRuntime())
+
+    assert unseen == Unseen(subject="the container runtime of node/a", reason="no rights")
+
+
+def test_what_of_it_is_unknown_is_said_of_nodes_only() -> None:
+    host = HostRuntime(node="a", runtime=CONTAINERD, unseen={"containerd": "its version"})
+    unseen = Unseen(subject="containerd", reason="its version")
+
+    assert unseen in check(host, kubelet(), ALONE, ImagePullRuntime())
+    assert list(check(host, kubelet(node=False), ALONE, ImagePullRuntime())) == []
+
+
 def test_a_running_kubelet_without_a_runtime_is_not_judged() -> None:
     (unseen,) = judge(None)
 

@@ -328,7 +328,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 
         found = runtime_host.collect(Host(procfs=tmp_path / "proc", rootfs=Path("/")))
 
-    assert found.gaps == {}
+    assert found.unseen == {}
     assert found.runtime
     assert (found.runtime.name, found.runtime.version) == ("containerd", "2.3.7")
     assert found.runtime.max_concurrent_downloads == 9

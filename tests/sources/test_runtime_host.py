@@ -103,7 +103,7 @@ def test_the_file_that_the_command_line_names_counts(tree: Path, version: dict[s
     assert found.runtime.sources["max_concurrent_downloads"] == f"{k3s}/config.toml"
     assert found.runtime.sources["progress_timeout_seconds"] == "default"
     assert [u.setting for u in found.runtime.unused] == ["max_concurrent_unpacks"]
-    assert found.gaps == {}
+    assert found.unseen == {}
 
 
 def test_mirrors_that_no_config_path_leads_to(tree: Path, version: dict[str, str]) -> None:
@@ -133,7 +133,10 @@ def test_an_unknown_version_is_said(tree: Path, version: dict[str, str]) -> None
 
     assert found.runtime
     assert found.runtime.max_concurrent_downloads is None
-    assert "`containerd --version` tells it" in found.gaps["containerd of node/node-1"]
+    assert (
+        "its version, which decides what its settings mean"
+        in found.unseen["containerd of node/node-1"]
+    )
 
 
 def test_a_package_tells_the_version_that_the_program_does_not(
@@ -186,7 +189,7 @@ def test_a_setting_of_the_wrong_kind_is_said(tree: Path, version: dict[str, str]
     assert found.runtime
     assert found.runtime.progress_timeout_seconds is None
     gap = "image_pull_progress_timeout of /etc/containerd/config.toml"
-    assert found.gaps == {gap: "'soon' is no duration"}
+    assert found.unseen == {gap: "'soon' is no duration"}
 
 
 CRIO = [
@@ -233,7 +236,7 @@ def test_crio(
     assert found.runtime.progress_timeout_seconds == seconds
     assert found.runtime.sources.get("progress_timeout_seconds") == source
     assert (found.runtime.max_concurrent_downloads, found.runtime.downloads_per) == (6, "image")
-    assert bool(found.gaps) == (seconds is None)
+    assert bool(found.unseen) == (seconds is None)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +278,7 @@ def test_cri_dockerd(
     assert runtime
     assert (runtime.name, runtime.max_concurrent_downloads) == ("docker", downloads)
     assert (runtime.progress_timeout_seconds, runtime.pull_deadline_seconds) == (seconds, hard)
-    assert found.gaps == {}
+    assert found.unseen == {}
     assert SECRET not in repr(found)
 
 
@@ -288,7 +291,9 @@ def test_two_runtimes_side_by_side_are_said(tree: Path, version: dict[str, str])
 
     assert found.runtime
     assert found.runtime.name == "cri-o"
-    assert found.gaps == {"which runtime the kubelet uses": "crio was judged, containerd runs too"}
+    assert found.unseen == {
+        "which runtime the kubelet uses": "crio was judged, containerd runs too"
+    }
 
 
 def file(text: dict[str, object], *, path: str = "/c.toml", version: int = 3) -> File:
