@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,10 @@ def watch(
         raise ConfigError(f"no cluster to watch: {error}") from error
     asked = doors.Target(context=context, kubeconfig=kubeconfig, **target)
     etcd = doors.named_etcd(asked) if asked.etcd_endpoints else None
-    prometheus = doors.prometheus(asked)
-    fleet = prometheus if isinstance(prometheus, Prometheus) else None
+    doors.prometheus(asked)  # a mistake in its options ends the command here
     timeline = Timeline()
+    url = asked.prometheus
+    fleet = partial(Prometheus.open, url, asked.prometheus_token_file) if url else None
     eyes = Eyes(login, etcd, fleet, interval)
     with suppress(KeyboardInterrupt):  # the way to end it
         _run(eyes, timeline, interval, count, markdown=output == "markdown")

@@ -1,107 +1,28 @@
-"""The eyes of `k8sdiag watch`: each asks one party again and again, none waits for another.
+"""The eye on the API server: one request at a time, no retries, short deadlines."""
 
-No retries and short deadlines: that there is no answer is the answer. The API server gets one
-request at a time; what is larger than a ping comes every 15 s at most, and stops while the server
-has no breath for it.
-"""
-
-import threading
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 
-from k8sdiag.facts.signals import (
-    Answer,
-    Counters,
-    EtcdState,
-    Fleet,
-    NodeStates,
-    PodWarnings,
-    Unseen,
-)
+from k8sdiag.facts.signals import Answer, Counters, NodeStates, PodWarnings, Unseen
 from k8sdiag.model import Cost, Permission, Unavailable
-from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.https import Connection, Dropped, Reply
 from k8sdiag.readers.kubeconfig import Login, one_line
-from k8sdiag.readers.prometheus import Prometheus
-from k8sdiag.sources import _watch_fleet, _watch_pages
-from k8sdiag.sources._etcd_answer import Page, member, read_page
-from k8sdiag.watching import Look
+from k8sdiag.sources import _watch_pages
 
-FIRST_SECONDS = 4.0  # until the first look, whoever has answered by then
 PROBE_SECONDS = 3.0
 READ_SECONDS = 5.0
 LARGE_EVERY = 15.0  # nodes and /metrics
 EVENTS_EVERY = 30.0  # the server goes through all events to find the warnings
 CALM_SECONDS = 1.0  # a server that takes longer for a ping is not asked for events
 PAGES = 10
-
-_WAITING = Unseen("no answer yet")
-
-
-class Eyes:
-    """What each eye saw last."""
-
-    def __init__(
-        self, login: Login, etcd: Etcd | None, prometheus: Prometheus | None, interval: float
-    ) -> None:
-        self._api = ApiEye(login)
-        self._etcd = {url: EtcdEye(etcd, url) for url in etcd.endpoints} if etcd else {}
-        self._fleet = FleetEye(prometheus) if prometheus else None
-        self._parties = (etcd, prometheus)
-        self._begin = time.monotonic()
-        self._first: list[threading.Event] = []
-        eyes: list[tuple[Callable[[], None], float]] = [(self._api.blink, interval)]
-        eyes += [(eye.blink, interval) for eye in self._etcd.values()]
-        if self._fleet:
-            eyes.append((self._fleet.blink, max(interval, LARGE_EVERY)))
-        for blink, pause in eyes:
-            done = threading.Event()
-            self._first.append(done)
-            # Daemons: a server that says nothing must not hold up the end.
-            threading.Thread(target=_again, args=(blink, pause, done), daemon=True).start()
-
-    def first_look(self) -> Look:
-        """Once all have answered, or after FIRST_SECONDS."""
-        for done in self._first:
-            done.wait(max(0.0, self._begin + FIRST_SECONDS - time.monotonic()))
-        return self.look()
-
-    def look(self) -> Look:
-        api = self._api
-        return Look(
-            at=datetime.now(UTC),
-            probe=api.latest_probe(),
-            lists=dict(api.lists),
-            counters=api.counters,
-            nodes=api.nodes,
-            warnings=api.warnings,
-            etcd={url: eye.state for url, eye in self._etcd.items()} or None,
-            fleet=self._fleet.fleet if self._fleet else None,
-        )
-
-    @property
-    def cost(self) -> Cost:
-        parties = (p.cost for p in self._parties if p)
-        seconds = Cost(seconds=time.monotonic() - self._begin)
-        return sum(parties, start=self._api.cost + seconds)
-
-
-def _again(blink: Callable[[], None], pause: float, done: threading.Event) -> None:
-    while True:
-        begin = time.monotonic()
-        blink()
-        done.set()
-        # At least a second of rest, for whoever takes long to answer.
-        time.sleep(max(1.0, begin + pause - time.monotonic()))
+WAITING = Unseen("no answer yet")
 
 
 class ApiEye:
     def __init__(self, login: Login) -> None:
         self.lists: dict[str, Answer] = {}
-        self.counters: tuple[Counters | None, Counters] | Unseen = _WAITING
-        self.nodes: NodeStates | Unseen = _WAITING
-        self.warnings: PodWarnings | Unseen = _WAITING
+        self.counters: tuple[Counters | None, Counters] | Unseen = WAITING
+        self.nodes: NodeStates | Unseen = WAITING
+        self.warnings: PodWarnings | Unseen = WAITING
         self.cost = Cost()
         self._connection = Connection(login, gzip=False, accept=_watch_pages.ACCEPT)
         self._probe: Answer | None = None
@@ -120,8 +41,7 @@ class ApiEye:
         self._probe, _ = self._ask("/readyz", PROBE_SECONDS)
         self._asked_at = 0.0
         if not self._probe.status:
-            self.lists.clear()
-            self.nodes = self.warnings = self.counters = Unseen(self._probe.why)
+            self.lose(self._probe.why)
             return
         if self._is_due("nodes", LARGE_EVERY):
             self.nodes = self._nodes()
@@ -129,6 +49,12 @@ class ApiEye:
             self.counters = self._counters()
         if self._is_due("events", EVENTS_EVERY):
             self.warnings = self._warnings()
+
+    def lose(self, reason: str) -> None:
+        self._probe, self._asked_at = Answer(status=0, why=reason), 0.0
+        self.lists = {}
+        self.nodes = self.warnings = self.counters = Unseen(reason)
+        self._due = dict.fromkeys(self._due, 0.0)  # all of it at once when it answers again
 
     def _is_due(self, what: str, seconds: float) -> bool:
         now = time.monotonic()
@@ -215,42 +141,3 @@ def _unseen(what: str, answer: Answer, needs: Permission) -> Unseen:
     if not answer.status or answer.status == 200:
         return Unseen(f"{what}: {answer.why}")
     return Unseen(f"{what}: the API server answers {answer.status}")
-
-
-class EtcdEye:
-    def __init__(self, etcd: Etcd, url: str) -> None:
-        self.state: EtcdState | Unseen = _WAITING
-        self._etcd, self._url = etcd, url
-        self._page: Page | None = None  # for the quota, which a Status before 3.6 lacks
-
-    def blink(self) -> None:
-        try:
-            with self._etcd.ask(self._url) as asked:
-                if self._page is None:
-                    try:
-                        self._page = read_page(asked.metrics())
-                    except Unavailable:
-                        self._page = Page()
-                seen = member(self._url, self._url, asked.status(), self._page)
-        except Unavailable as error:
-            self.state = Unseen(str(error))
-            return
-        told = seen.quota_bytes > 0 and not seen.quota_assumed
-        self.state = EtcdState(
-            db_bytes=seen.db_bytes,
-            quota_bytes=seen.quota_bytes if told else None,
-            alarms=tuple(sorted({alarm.kind for alarm in seen.alarms or ()})),
-            has_leader=seen.has_leader,
-        )
-
-
-class FleetEye:
-    def __init__(self, prometheus: Prometheus) -> None:
-        self.fleet: Fleet | Unseen = _WAITING
-        self._prometheus = prometheus
-
-    def blink(self) -> None:
-        try:
-            self.fleet = _watch_fleet.look(self._prometheus)
-        except Unavailable as error:
-            self.fleet = Unseen(str(error))
