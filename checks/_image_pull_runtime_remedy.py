@@ -42,9 +42,8 @@ def more_downloads(runtime: Runtime, count: int) -> Remedy:
     """As many downloads as pulls: in the table that counts for whoever pulls."""
     if runtime.name == "docker":
         return Remedy(
-            summary="raise the downloads of the node; "
-            + _RESTART.format("docker")
-            + " only with live-restore",
+            summary="raise the downloads of the node; with live-restore containers go on when "
+            "docker restarts",
             commands=("sudoedit /etc/docker/daemon.json", "sudo systemctl restart docker"),
             manifest=f'{{"max-concurrent-downloads": {count}}}\n',
         )

@@ -54,6 +54,8 @@ def _second_string(section: bytes) -> str:
         return ""
     length, start = _varint(section, 32)
     length, start = _varint(section, start + length)
+    if start + length > len(section):
+        raise ValueError("cut off")
     return section[start + 16 : start + length - 16].decode(errors="replace")  # between sentinels
 
 
