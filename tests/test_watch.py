@@ -1,9 +1,15 @@
 """watch as a user meets it, against servers that answer as told."""
 
+import fcntl
+import os
+import pty
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -175,3 +181,36 @@ def test_another_reply_than_a_table_is_an_error(body: bytes) -> None:
 def test_a_page_of_another_program_is_not_taken_for_an_api_servers() -> None:
     with pytest.raises(ValueError, match="no API server"):
         _watch_pages.counters(b"go_goroutines 7\n", 0.0)
+
+
+def test_on_a_terminal_the_view_is_drawn_in_place_and_the_timeline_stays(tmp_path: Path) -> None:
+    with scripted() as server:
+        server.answers = [READY, TOO_MANY, TOO_MANY, READY]
+        config = kubeconfig(tmp_path / "config", server.url)
+        command = [sys.executable, "-m", "k8sdiag", "watch", "--kubeconfig", str(config)]
+        code, text = on_a_terminal([*command, "--count", "2", "--interval", "1s"])
+
+    assert code == 1
+    assert "Ctrl-C ends it" in text
+    assert "\x1b[" in text  # rich moves the cursor
+    after = text.rpartition("Ctrl-C ends it")[2]
+    assert "SINCE START" in after
+    assert "CRITICAL api-server: nodes: it answers 429" in after
+
+
+def on_a_terminal(command: list[str]) -> tuple[int, str]:
+    """The exit code and all that was written to a terminal of 120 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TERM": "xterm"}
+    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    text = b""
+    try:
+        with suppress(OSError):  # the other end is closed
+            while chunk := os.read(ours, 1 << 16):
+                text += chunk
+        return running.wait(timeout=30), text.decode()
+    finally:
+        os.close(ours)
+        running.kill()

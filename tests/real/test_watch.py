@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.real import apiserver
 from tests.real.apiserver import ADMINS, ApiServer
 from tests.real.conftest import required
 from tests.real.etcd_writes import fill_up
+from tests.real.prometheus import Prometheus
 from tests.real.test_audit import etcd
 
 NODES = 8
@@ -114,6 +116,78 @@ def test_ctrl_c_ends_it_with_markdown_to_paste(own_server: ApiServer) -> None:
     assert out.startswith("# k8sdiag watch: test\n")
     assert "## Timeline (UTC)" in out
     assert "| LEVEL" in out
+
+
+def test_pulls_that_fail_are_counted_by_their_pods(own_server: ApiServer) -> None:
+    events = "/api/v1/namespaces/default/events"
+    now = datetime.now(UTC)
+    said = 'Failed to pull image "nowhere.example/x:1": not found'
+    for name, ago, message in (
+        ("a", 10, said),
+        ("b", 60, "Error: ImagePullBackOff"),
+        ("old", 1200, said),
+        ("crash", 5, "Back-off restarting failed container"),
+    ):
+        at = f"{now - timedelta(seconds=ago):%Y-%m-%dT%H:%M:%SZ}"
+        event = {
+            "metadata": {"name": f"{name}.1", "namespace": "default"},
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": "default"},
+            "type": "Warning",
+            "reason": "Failed",
+            "message": message,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+        }
+        own_server.admin.create(events, event)
+    try:
+        code, lines, _ = watch(own_server)
+    finally:
+        own_server.admin.delete(events)
+
+    assert code == 0  # two pods are a warning
+    assert (
+        f"WARNING  image-pull: pulls fail: 2 pods by events of the last 5 minutes: {said}"
+        in (lines[0])
+    )
+
+
+def test_prometheus_tells_of_dns_neighbors_and_pulls(
+    own_server: ApiServer, start_prometheus: Callable[..., Prometheus]
+) -> None:
+    """A Prometheus that has scraped these for some minutes: 10 % SERVFAIL, refusals on one node."""
+    now = int(time.time())
+    stamps = range(now - 290, now, 10)
+    series = {
+        'coredns_dns_responses_total{rcode="NOERROR"}': 90,
+        'coredns_dns_responses_total{rcode="SERVFAIL"}': 10,
+        'coredns_dns_request_duration_seconds_bucket{le="1"}': 50,
+        'coredns_dns_request_duration_seconds_bucket{le="2"}': 100,
+        'coredns_dns_request_duration_seconds_bucket{le="+Inf"}': 100,
+        'k8sdiag_neighbor_table_fulls_total{node="n1"}': 3,
+        'k8sdiag_neighbor_table_fulls_total{node="n2"}': 0,
+    }
+    rows = [f"{s} {i * per} {at}" for s, per in series.items() for i, at in enumerate(stamps)]
+    waiting = 'kube_pod_container_status_waiting_reason{reason="ErrImagePull"}'
+    rows += [f"{waiting} 30 {at}" for at in stamps]
+    prometheus = start_prometheus(history="\n".join([*rows, "# EOF", ""]))
+
+    code, lines, _ = watch(own_server, "--prometheus", prometheus.url)
+    told = dict(zip(subjects(lines), lines, strict=False))
+
+    assert code == 1
+    assert list(told)[:3] == ["CRITICAL neighbor-table", "CRITICAL dns", "CRITICAL image-pull"]
+    assert "refusals in 3 minutes: packets to new peers vanish; on n1" in lines[0]
+    assert "10.0% of answers are SERVFAIL, 99 of 100 take up to 2 s" in lines[1]
+    assert "30 containers wait for an image" in lines[2]
+
+
+def test_a_prometheus_without_them_is_no_good_news(
+    own_server: ApiServer, start_prometheus: Callable[..., Prometheus]
+) -> None:
+    code, lines, _ = watch(own_server, "--prometheus", start_prometheus().url)
+
+    assert code == 3
+    assert {"UNKNOWN neighbor-table", "UNKNOWN dns"} <= set(subjects(lines))
 
 
 def test_a_full_etcd_is_named_first_by_itself_and_by_the_api_server(own_server: ApiServer) -> None:
