@@ -20,7 +20,7 @@ from k8sdiag.facts.dns import ClusterDNS, NodeResolvConf
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.kubeletdns import EXPANDED, UNKNOWN_NODE
-from k8sdiag.model import Missing, Said, Unseen
+from k8sdiag.model import Metric, Missing, Said, Unseen
 
 
 def check(
@@ -77,17 +77,21 @@ def _predicted(
         for group in groups(pods, known, file, Missing(reason=""), EXPANDED)
         if group.asks_cluster
     )
-    usage = loads.usage(
-        dns,
-        queries,
-        len(dns.ready),
-        f"predicted: {limits.lookups_per_pod:g} lookups of external names a second assumed in "
-        "each pod, walked by the resolver model" + (", autopath on" if walked else ""),
-        limits,
-    )
     hidden = on_nodes(dns, cluster)
     if not hidden:
-        yield usage
-    if usage.ratio >= limits.busy_ratio and isinstance(traffic, Missing):
-        behind = "NodeLocal DNSCache answers a part of it" if hidden else "it is only predicted"
-        yield Unseen(subject="the load of the DNS servers", reason=f"{behind}: {traffic.reason}")
+        # A number and no usage: a limit that an assumption says is passed must not lead a report.
+        yield Metric(
+            name="dns_predicted_queries_per_second",
+            help="What the DNS servers would answer if each pod looked up as many external names a "
+            "second as dns-capacity assumes; present only where their own metrics are not read.",
+            value=queries,
+        )
+    capacity = len(dns.ready) * limits.queries_per_replica
+    if queries >= limits.busy_ratio * capacity and isinstance(traffic, Missing):
+        told = (
+            f"{limits.lookups_per_pod:g} lookups of external names a second in each pod would be "
+            f"{queries:,.0f} queries a second" + (" with autopath on" if walked else "")
+        )
+        behind = "; NodeLocal DNSCache answers a part of it" if hidden else ""
+        reason = f"it is not measured ({told}{behind}): {traffic.reason}"
+        yield Unseen(subject="the load of the DNS servers", reason=reason)
