@@ -119,15 +119,16 @@ def _registries(uses: Uses, limits: ImageProvenance) -> Iterator[Finding | Metri
 
 
 def _ages(uses: Uses, youngest: int, limits: ImageProvenance) -> Iterator[Said]:
-    ages = {i: (youngest - use.oldest) // _DAY for i, use in uses.items() if use.oldest}
+    ages = {i: youngest - use.oldest for i, use in uses.items() if use.oldest}
     if not ages:
         return
     yield Metric(
-        name="image_oldest_pod_days",
-        help="Days between the start of the oldest pod that still runs and that of the youngest.",
+        name="image_oldest_pod_seconds",
+        help="From the start of the oldest pod that still runs to that of the youngest.",
         value=float(max(ages.values())),
     )
-    stale = sorted(i for i, days in ages.items() if limits.stale_days and days > limits.stale_days)
+    most = limits.stale_days * _DAY
+    stale = sorted(image for image, seconds in ages.items() if most and seconds > most)
     if stale:
         oldest = max(stale, key=lambda image: ages[image])
         yield Finding(
@@ -135,8 +136,8 @@ def _ages(uses: Uses, youngest: int, limits: ImageProvenance) -> Iterator[Said]:
             severity=Severity.WARNING,
             subject=subject_of(uses, stale),
             message=f"pods have run {some(stale, 'images')} for more than {limits.stale_days} "
-            f"days, {oldest} for {ages[oldest]}: it has got no mends since",
-            observed=float(ages[oldest]),
+            f"days, {oldest} for {ages[oldest] // _DAY}: it has got no mends since",
+            observed=float(ages[oldest] // _DAY),
             limit=float(limits.stale_days),
             remedy=Remedy(summary="build and roll out the workloads anew, with mended base images"),
         )

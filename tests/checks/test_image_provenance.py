@@ -181,7 +181,7 @@ def test_metrics() -> None:
         ("image_references", "latest"): 1.0,
         ("image_registry_containers", "docker.io"): 6.0,
         ("image_registry_containers", "r.io"): 3.0,
-        ("image_oldest_pod_days", ""): 10.0,
+        ("image_oldest_pod_seconds", ""): 10.0 * DAY,
         ("image_policies", "Kubernetes"): 1.0,
         ("image_policies", "Kyverno"): 1.0,
         ("image_signature_policies", ""): 1.0,
