@@ -23,7 +23,7 @@ from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Container, Pods, Profile, Workload, pack
 from k8sdiag.facts.pulls import ImagePulls
 from k8sdiag.model import Missing
-from k8sdiag.pullsim import simulate
+from k8sdiag.pulls.simulation import simulate
 
 NODES = 5_000
 PODS_PER_NODE = 30

@@ -6,7 +6,7 @@ from k8sdiag.model import Remedy
 
 
 class Cause(Struct, frozen=True, kw_only=True):
-    code: str  # as k8sdiag.pullerrors tells it
+    code: str  # as k8sdiag.pulls.errors tells it
     what: str
     remedy: Remedy
     shared: bool = False  # a matter of the registry, the network or the nodes: it spreads

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from k8sdiag.coldstart import MIB, Rates, streams_of
 from k8sdiag.model import Limits
-from k8sdiag.pullforecast import Forecast
+from k8sdiag.pulls.forecast import Forecast
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]

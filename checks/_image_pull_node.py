@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from k8sdiag.checks._image_pull_limits import ImagePull, basis, time
 from k8sdiag.checks._image_pull_remedy import critical_first, in_parallel, smaller_or_nearer
 from k8sdiag.model import Finding, Said, Severity, Usage
-from k8sdiag.nodeimages import Demand, only
-from k8sdiag.pullforecast import Forecast
-from k8sdiag.pullsim import simulate
+from k8sdiag.pulls.forecast import Forecast
+from k8sdiag.pulls.nodeimages import Demand, only
+from k8sdiag.pulls.simulation import simulate
 
 
 def daemons_late(subject: str, forecasts: list[Forecast], limits: ImagePull) -> Iterator[Said]:

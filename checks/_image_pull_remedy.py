@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from k8sdiag.coldstart import streams_of
 from k8sdiag.facts.nodes import Node
-from k8sdiag.knownkubelets import release
 from k8sdiag.model import Remedy
-from k8sdiag.pullforecast import Option
+from k8sdiag.pulls.forecast import Option
+from k8sdiag.pulls.kubelets import release
 
 _CONFIGURATION = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 _SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'

@@ -1,8 +1,8 @@
 """What to type about the container runtime's settings of image pulls, by runtime and version."""
 
-from k8sdiag import runtimes
 from k8sdiag.facts.runtime import Runtime
 from k8sdiag.model import Remedy
+from k8sdiag.pulls import runtimes
 
 _RESTART = "running containers go on when {} restarts; one node first, then the others"
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from k8sdiag.facts.pods import Pods
-from k8sdiag.imagename import normalize
+from k8sdiag.pulls.imagename import normalize
 
 
 class Use(Struct):

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from k8sdiag.coldstart import Rates
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.knownkubelets import DEFAULT_MAX_IMAGES
 from k8sdiag.model import Finding, Remedy, Said, Severity, Usage
-from k8sdiag.nodeimages import demands
+from k8sdiag.pulls.kubelets import DEFAULT_MAX_IMAGES
+from k8sdiag.pulls.nodeimages import demands
 
 _LOGIN = (
     "kubectl create secret docker-registry hub --docker-username=NAME --docker-password=TOKEN"

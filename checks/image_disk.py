@@ -10,9 +10,9 @@ from k8sdiag.coldstart import Rates
 from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.knownkubelets import Known
 from k8sdiag.model import Finding, Limits, Missing, Remedy, Said, Severity, Unseen, Usage
-from k8sdiag.nodeimages import Demand, demands
+from k8sdiag.pulls.kubelets import Known
+from k8sdiag.pulls.nodeimages import Demand, demands
 
 # These delete the compressed layers once they are unpacked (discard_unpacked_layers).
 _DISCARDS = ("Amazon Linux 2023", "Talos")

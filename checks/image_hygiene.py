@@ -7,9 +7,9 @@ from msgspec import Struct
 from k8sdiag.coldstart import Rates
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods, Served
-from k8sdiag.imagename import normalize
-from k8sdiag.imagesizes import Catalogue
 from k8sdiag.model import Finding, Limits, Missing, Remedy, Said, Severity, Unseen
+from k8sdiag.pulls.imagename import normalize
+from k8sdiag.pulls.imagesizes import Catalogue
 
 _ENDED = ("Succeeded", "Failed")
 _RUNNING = (

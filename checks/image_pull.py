@@ -13,11 +13,11 @@ from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.facts.pulls import ImagePulls
-from k8sdiag.knownkubelets import Known, shipped
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
-from k8sdiag.nodeimages import demands
-from k8sdiag.pullforecast import Forecast, Forecaster, by_pool, options
-from k8sdiag.pullrates import measured
+from k8sdiag.pulls.forecast import Forecast, Forecaster, by_pool, options
+from k8sdiag.pulls.kubelets import Known, shipped
+from k8sdiag.pulls.nodeimages import demands
+from k8sdiag.pulls.rates import measured
 
 
 def check(

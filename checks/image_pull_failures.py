@@ -14,8 +14,8 @@ from k8sdiag.checks._image_pull_causes import CAUSES, UNKNOWN, Cause
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.facts.pull_failures import PullFailure, PullFailures
-from k8sdiag.imagename import normalize
 from k8sdiag.model import Finding, Limits, Metric, Missing, Severity
+from k8sdiag.pulls.imagename import normalize
 
 _Positive = Annotated[int, Meta(gt=0)]
 _NO_REGISTRY = ("bad-name", "never-pulled", "not-inspected", "disk-full", "over-qps")

@@ -10,12 +10,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from k8sdiag import runtimes
 from k8sdiag.checks import _image_pull_runtime_remedy as remedy
 from k8sdiag.facts.kubelet import HostKubelet
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.runtime import HostRuntime, Runtime, Unused
 from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen
+from k8sdiag.pulls import runtimes
 
 
 class ImagePullRuntime(Limits, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from k8sdiag.checks._image_pull_remedy import in_parallel, same_settings, withou
 from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs, KubeletSettings
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.knownkubelets import Known
 from k8sdiag.model import Finding, Limits, Metric, Missing, Said, Severity, Unseen, Usage
-from k8sdiag.nodeimages import pulling_pods
+from k8sdiag.pulls.kubelets import Known
+from k8sdiag.pulls.nodeimages import pulling_pods
 
 # What decides a cold start, by its name in KubeletConfiguration.
 _FIELDS = {

@@ -8,8 +8,8 @@ from msgspec import Struct
 from k8sdiag.checks._registry_together import docker_hub, herd, pool_subject
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods, Profile
-from k8sdiag.imagename import normalize, registry
 from k8sdiag.model import Finding, Limits, Remedy, Said, Severity, Usage
+from k8sdiag.pulls.imagename import normalize, registry
 
 _HUB = "docker.io"
 _ENDED = ("Succeeded", "Failed")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from k8sdiag.commands.dnsview import text
 from k8sdiag.dnstrace import probe as dnsprobe
 from k8sdiag.dnstrace import trace
 from k8sdiag.dnstrace.document import document
 from k8sdiag.dnstrace.network import MOST_QUESTIONS, Network
 from k8sdiag.dnstrace.walk import Lookup, in_columns, side_by_side
-from k8sdiag.dnsview import text
 from k8sdiag.model import Finding, Severity, Unavailable
 from k8sdiag.resolver import FAMILIES, RESOLVERS, WORDS, nameservers, sends_edns
 from tests.test_resolver import hostile

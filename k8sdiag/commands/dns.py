@@ -11,7 +11,7 @@ import click
 from k8sdiag.commands.options import API, EXISTING
 
 if TYPE_CHECKING:
-    from k8sdiag.dnsconf import Conf
+    from k8sdiag.commands.dnsconf import Conf
     from k8sdiag.dnstrace.trace import Trace
 
 FAMILIES = {"any": "AF_UNSPEC", "inet": "AF_INET", "inet6": "AF_INET6"}
@@ -98,10 +98,10 @@ def trace(
     """
     from msgspec.structs import replace
 
+    from k8sdiag.commands.dnsview import text
     from k8sdiag.dnstrace import trace as traces
     from k8sdiag.dnstrace.document import document
     from k8sdiag.dnstrace.walk import Lookup
-    from k8sdiag.dnsview import text
     from k8sdiag.errors import FINDINGS, FINE, NOT_JUDGED
     from k8sdiag.exporters._text import line
     from k8sdiag.model import Unavailable
@@ -164,7 +164,7 @@ def _conf(
 ) -> "Conf":
     from contextlib import closing
 
-    from k8sdiag import dnsconf
+    from k8sdiag.commands import dnsconf
     from k8sdiag.readers.kubernetes import Kubernetes
 
     if resolv_conf:

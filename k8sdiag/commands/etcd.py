@@ -76,8 +76,8 @@ def _look(target: "Target", *, scan: bool) -> "Snapshot":
 
     from k8sdiag import plugins
     from k8sdiag.collect import collect
+    from k8sdiag.commands.etcdscan import scan as scan_etcd
     from k8sdiag.doors import opened
-    from k8sdiag.etcdscan import scan as scan_etcd
     from k8sdiag.facts.etcd import EtcdMembers, EtcdSeenByAPIServer
     from k8sdiag.facts.etcd_objects import EtcdObjects
     from k8sdiag.model import Missing, Unavailable

@@ -8,7 +8,7 @@ from k8sdiag.model import Fact
 class PullFailure(Struct, frozen=True, kw_only=True):
     """Pulls of one image in one namespace that failed for one cause."""
 
-    cause: str  # a slug of k8sdiag.pullerrors; "": a kubelet that does not tell it
+    cause: str  # a slug of k8sdiag.pulls.errors; "": a kubelet that does not tell it
     image: str  # as the pods ask for it
     namespace: str
     workload: str = ""  # "deployment/shop/web"; "": not told by events

@@ -7,9 +7,9 @@ CheckLocalImagePullConfigs of internal/cri/config; `containerd config dump` does
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from k8sdiag import runtimes
 from k8sdiag.facts.runtime import Runtime, Unused
-from k8sdiag.runtimes import Release
+from k8sdiag.pulls import runtimes
+from k8sdiag.pulls.runtimes import Release
 from k8sdiag.sources._containerd_files import (
     IMAGES,
     TRANSFER,

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from k8sdiag.runtimes import Release
+from k8sdiag.pulls.runtimes import Release
 
 CRI_1, CRI_2 = "cri", "io.containerd.grpc.v1.cri"  # of files of version 1, and of version 2
 IMAGES = "io.containerd.cri.v1.images"  # from version 3 on

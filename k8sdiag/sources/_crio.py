@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from k8sdiag import runtimes
 from k8sdiag.facts.runtime import Runtime
-from k8sdiag.runtimes import Release
+from k8sdiag.pulls import runtimes
+from k8sdiag.pulls.runtimes import Release
 from k8sdiag.sources._containerd_files import File
 from k8sdiag.sources._kubelet import DEFAULT, duration_seconds
 

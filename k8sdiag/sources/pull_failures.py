@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from k8sdiag import pullerrors
 from k8sdiag.facts.pull_failures import PullFailure, PullFailures
 from k8sdiag.model import Permission, Unavailable
+from k8sdiag.pulls import errors
 from k8sdiag.readers.kubernetes import Incomplete, Kubernetes
 from k8sdiag.sources import _pod
 from k8sdiag.sources._pod import workload
@@ -91,7 +91,7 @@ class _Rows:
     def event(self, event: _Event) -> None:
         if "kubelet" not in (event.source.component, event.reporting_component):
             return
-        found = pullerrors.of_event(event.message or "")
+        found = errors.of_event(event.message or "")
         if not found:
             return
         image, cause = found
@@ -110,7 +110,7 @@ class _Rows:
             waiting, image = container.state.waiting, container.image
             if waiting is None:
                 continue
-            cause = pullerrors.of_waiting(waiting.reason, waiting.message, image)
+            cause = errors.of_waiting(waiting.reason, waiting.message, image)
             if cause is None or (cause, image) in seen:
                 continue
             seen.add((cause, image))

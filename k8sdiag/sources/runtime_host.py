@@ -5,9 +5,9 @@ import re
 
 from msgspec.structs import replace
 
-from k8sdiag import runtimes
 from k8sdiag.facts.runtime import HostRuntime, Runtime
 from k8sdiag.model import Unavailable
+from k8sdiag.pulls import runtimes
 from k8sdiag.readers import gobuild
 from k8sdiag.readers.host import Absent, Host
 from k8sdiag.readers.processes import Process

@@ -1,12 +1,12 @@
 import pytest
 
-from k8sdiag import pullerrors
 from k8sdiag.checks._image_pull_causes import CAUSES
 from k8sdiag.checks.image_pull_failures import ImagePullFailures, check
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Container, Pods, Profile, Workload
 from k8sdiag.facts.pull_failures import PullFailure, PullFailures
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity
+from k8sdiag.pulls import errors
 
 NOTHING = Missing(reason="not read")
 IMAGE = "r.example.com/web:1"
@@ -69,7 +69,7 @@ def test_every_cause_is_found(cause: str) -> None:
 
 
 def test_each_cause_that_a_text_can_have_has_words() -> None:
-    assert set(pullerrors.CAUSES) == CAUSES.keys()
+    assert set(errors.CAUSES) == CAUSES.keys()
 
 
 def test_a_pod_that_waits_is_found_with_its_workload() -> None:

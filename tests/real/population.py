@@ -223,7 +223,7 @@ def system(node_names: list[str]) -> Iterator[tuple[str, Object]]:
         "image": f"{REGISTRY}/system/coredns:v1.14.0",
         "resources": {"requests": {"cpu": "100m", "memory": "70Mi"}, "limits": {"memory": "170Mi"}},
     }
-    template = {
+    template: Object = {
         "metadata": {"labels": labels},
         "spec": {"containers": [container], "dnsPolicy": "Default"},
     }

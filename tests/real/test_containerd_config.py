@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from k8sdiag.facts.runtime import Runtime
+from k8sdiag.pulls.runtimes import release
 from k8sdiag.readers import gobuild
 from k8sdiag.readers.host import Host
-from k8sdiag.runtimes import release
 from k8sdiag.sources import runtime_host
 from k8sdiag.sources._containerd import effective
 from k8sdiag.sources._kubelet import duration_seconds

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from k8sdiag import etcdscan
+from k8sdiag.commands import etcdscan
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.etcd import Etcd
 from k8sdiag.readers.kubernetes import Kubernetes

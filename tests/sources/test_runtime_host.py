@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from k8sdiag import runtimes
 from k8sdiag.facts.runtime import HostRuntime
 from k8sdiag.model import Unavailable
+from k8sdiag.pulls import runtimes
 from k8sdiag.readers import gobuild
 from k8sdiag.readers.host import Host
 from k8sdiag.sources._containerd import effective

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from k8sdiag.pullerrors import CAUSES, of_event, of_waiting
+from k8sdiag.pulls.errors import CAUSES, of_event, of_waiting
 
 IMAGE = "r.example.com/shop/web:1"
 
@@ -37,7 +37,7 @@ def test_other_texts_are_no_failures(text: str) -> None:
 
 FORMS = [
     tuple(line.split(": ", 1))
-    for line in (Path(__file__).parent / "testdata/pull-errors.txt").read_text().splitlines()
+    for line in (Path(__file__).parents[1] / "testdata/pull-errors.txt").read_text().splitlines()
     if not line.startswith("#")
 ]
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from k8sdiag.coldstart import ColdStart, Image, Rates
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Pods, Profile
-from k8sdiag.imagename import normalize
-from k8sdiag.imagesizes import Catalogue
+from k8sdiag.pulls.imagename import normalize
+from k8sdiag.pulls.imagesizes import Catalogue
 
 _ENDED = ("Succeeded", "Failed")
 _ON_EVERY_NODE = ("DaemonSet", "StaticPod")

@@ -5,7 +5,7 @@ import pytest
 from k8sdiag.coldstart import MIB, Puller, Rates, image_of, pull_seconds
 from k8sdiag.facts.nodes import Node
 from k8sdiag.facts.pulls import Pull
-from k8sdiag.pullrates import Measured, measured
+from k8sdiag.pulls.rates import Measured, measured
 
 NODES = (
     Node(name="n1", pool="p", runtime="containerd://2.0.6"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k8sdiag.dnsconf import Conf, of_file, of_host, of_pod
+from k8sdiag.commands.dnsconf import Conf, of_file, of_host, of_pod
 from k8sdiag.model import ConfigError, Permission, Unavailable
 from k8sdiag.readers.kubernetes import NotFound
 

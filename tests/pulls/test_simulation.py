@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from k8sdiag.coldstart import MIB, ColdStart, Image, Puller, Rates, pull_seconds
-from k8sdiag.pullsim import simulate
+from k8sdiag.pulls.simulation import simulate
 
 GB = 1e9
 SEEDS = range(100)

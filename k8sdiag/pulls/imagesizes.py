@@ -2,7 +2,7 @@
 
 from k8sdiag.coldstart import Image, Rates, image_of
 from k8sdiag.facts.nodes import Node, Nodes
-from k8sdiag.imagename import normalize
+from k8sdiag.pulls.imagename import normalize
 
 
 class Catalogue:

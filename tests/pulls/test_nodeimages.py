@@ -6,9 +6,9 @@ from k8sdiag.coldstart import ColdStart, Image, Rates
 from k8sdiag.facts.kubelet import KubeletConfigs
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Container, Pods, Profile, Workload
-from k8sdiag.knownkubelets import Known
 from k8sdiag.model import Missing
-from k8sdiag.nodeimages import Demand, demands, only, pulling_pods
+from k8sdiag.pulls.kubelets import Known
+from k8sdiag.pulls.nodeimages import Demand, demands, only, pulling_pods
 from tests.checks.pulling import (
     NO_KUBELET,
     NODE,

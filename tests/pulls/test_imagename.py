@@ -1,6 +1,6 @@
 import pytest
 
-from k8sdiag.imagename import normalize
+from k8sdiag.pulls.imagename import normalize
 
 D = "sha256:" + "0" * 64
 

@@ -15,7 +15,7 @@ from collections import deque
 from msgspec import Struct
 
 from k8sdiag.coldstart import ColdStart, Puller, Rates, download_seconds, unpack_seconds
-from k8sdiag.pullshare import Share
+from k8sdiag.pulls.share import Share
 
 FIRST_BACKOFF, LAST_BACKOFF = 10.0, 300.0  # imageBackOffPeriod and MaxImageBackOff of the kubelet
 _AGAIN, _RETRY = -1, -2  # what a timer is for, where it is not for an image

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8sdiag.etcdscan import follower, paced, prefixes
+from k8sdiag.commands.etcdscan import follower, paced, prefixes
 from k8sdiag.facts.etcd import EtcdMember
 from k8sdiag.model import Unavailable
 

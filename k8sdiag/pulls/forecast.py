@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from k8sdiag.coldstart import ColdStart, Puller, Rates, streams_of
 from k8sdiag.facts.kubelet import KubeletSettings
-from k8sdiag.knownkubelets import Known
-from k8sdiag.nodeimages import Demand, only
-from k8sdiag.pullrates import Measured
-from k8sdiag.pullsim import Pulled, simulate
+from k8sdiag.pulls.kubelets import Known
+from k8sdiag.pulls.nodeimages import Demand, only
+from k8sdiag.pulls.rates import Measured
+from k8sdiag.pulls.simulation import Pulled, simulate
 
 
 class Forecast(Struct, frozen=True, kw_only=True):

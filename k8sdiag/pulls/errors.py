@@ -7,7 +7,7 @@ addresses are taken out first: an image may be called toomanyrequests.
 
 import re
 
-from k8sdiag.imagename import normalize
+from k8sdiag.pulls.imagename import normalize
 
 OTHER = "other"
 
