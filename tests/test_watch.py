@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from k8sdiag.eyes.api_server import ApiEye
+from k8sdiag.facts.signals import PodWarnings, Unseen
+from k8sdiag.readers.kubeconfig import load
 from k8sdiag.sources import _watch_pages
 from tests.scripted_api import Answer, ScriptedApi, kubeconfig, refused, scripted
 from tests.test_cli import k8sdiag, said
@@ -21,6 +24,7 @@ from tests.test_cli import k8sdiag, said
 TOO_MANY = refused(429, "Too many requests, please try again later.")
 PLAIN = {"Content-Type": "text/plain"}
 READY = Answer(b"ok", headers=PLAIN)
+TABLE = b'{"kind":"Table","metadata":{},"columnDefinitions":[],"rows":[]}'
 NOT_READY = Answer(
     b"[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n", 500, PLAIN
 )
@@ -69,7 +73,7 @@ def test_a_server_that_says_nothing_is_a_verdict_within_five_seconds(tmp_path: P
         done = k8sdiag("watch", "--kubeconfig", config, "--count", "1")
         seconds = time.monotonic() - begin
 
-    assert "CRITICAL api-server: /readyz: " in done.stdout.splitlines()[0]
+    assert "CRITICAL api-server: /version: " in done.stdout.splitlines()[0]
     assert done.returncode == 1
     assert seconds < 6  # with the start of Python
 
@@ -214,3 +218,19 @@ def on_a_terminal(command: list[str]) -> tuple[int, str]:
     finally:
         os.close(ours)
         running.kill()
+
+
+def test_events_that_were_refused_once_are_asked_for_again(tmp_path: Path) -> None:
+    nodes, page = Answer(TABLE), Answer(b"apiserver_request_total 5\n", headers=PLAIN)
+    with scripted() as server:
+        server.answers = [READY, nodes, page, TOO_MANY, READY, nodes, page, Answer(TABLE)]
+        eye = ApiEye(load(kubeconfig(tmp_path / "config", server.url), None))
+        eye.blink()
+        refused_once = eye.lists["events"].status, eye.warnings
+        eye._due = dict.fromkeys(eye._due, 0.0)  # half a minute later
+        eye.blink()
+        eye._connection.close()
+
+    assert refused_once == (429, Unseen("events: the API server answers 429"))
+    assert eye.warnings == PodWarnings()
+    assert eye.lists["events"].status == 200

@@ -102,7 +102,7 @@ def test_quiet(seen: dict[str, Any]) -> None:
             "etcd",
             Level.CRITICAL,
             "cut-off",
-            {"probe": Answer(status=500, why="[-]etcd failed: reason withheld")},
+            {"lists": {"/readyz": Answer(status=500, why="[-]etcd failed: reason withheld")}},
             id="the API server lost it",
         ),
         pytest.param(

@@ -8,8 +8,9 @@ from k8sdiag.readers.https import Connection, Dropped, Reply
 from k8sdiag.readers.kubeconfig import Login, one_line
 from k8sdiag.sources import _watch_pages
 
+PING = "/version"  # costs nothing, needs no etcd, and nearly everybody may
 PROBE_SECONDS = 3.0
-READ_SECONDS = 5.0
+READ_SECONDS = 5.0  # without etcd /readyz takes 4 s: two of its checks wait 2 s each
 LARGE_EVERY = 15.0  # nodes and /metrics
 EVENTS_EVERY = 30.0  # the server goes through all events to find the warnings
 CALM_SECONDS = 1.0  # a server that takes longer for a ping is not asked for events
@@ -38,10 +39,16 @@ class ApiEye:
 
     def blink(self) -> None:
         self._asked_at = time.monotonic()
-        self._probe, _ = self._ask("/readyz", PROBE_SECONDS)
+        self._probe, _ = self._ask(PING, PROBE_SECONDS)
         self._asked_at = 0.0
         if not self._probe.status:
             self.lose(self._probe.why)
+            return
+        self.lists["/readyz"], _ = self._ask("/readyz", READ_SECONDS)
+        if not self.lists["/readyz"].status:
+            reason = f"not read while /readyz does not answer: {self.lists['/readyz'].why}"
+            self.lists = {"/readyz": self.lists["/readyz"]}
+            self.nodes = self.warnings = self.counters = Unseen(reason)
             return
         if self._is_due("nodes", LARGE_EVERY):
             self.nodes = self._nodes()
@@ -71,9 +78,9 @@ class ApiEye:
         return _watch_pages.nodes(rows, left)
 
     def _warnings(self) -> PodWarnings | Unseen:
-        probe, nodes = self._probe, self.lists.get("nodes")
-        calm = all(a is None or a.status in (200, 401, 403) for a in (probe, nodes))
-        if not calm or (probe and probe.seconds > CALM_SECONDS):
+        self.lists.pop("events", None)  # else one refusal would be the last word
+        calm = all(a.status in (200, 401, 403) for a in self.lists.values())
+        if not calm or (self._probe and self._probe.seconds > CALM_SECONDS):
             return Unseen("events are not read while the API server is in trouble")
         answer, rows, left = self._table("/api/v1/events", "limit=500&fieldSelector=type%3DWarning")
         self.lists["events"] = answer

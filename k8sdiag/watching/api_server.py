@@ -18,7 +18,7 @@ def api_server(look: Look, limits: WatchLimits) -> Iterator[Verdict]:
             unit="seconds" if seconds is not None else "",
         )
 
-    for what, answer in {"/readyz": look.probe, **look.lists}.items():
+    for what, answer in {"/version": look.probe, **look.lists}.items():
         if not answer.status:
             yield say("no-answer", Level.CRITICAL, f"{what}: {answer.why}")
         elif answer.status == 429:
@@ -28,9 +28,9 @@ def api_server(look: Look, limits: WatchLimits) -> Iterator[Verdict]:
             yield say("failing", Level.CRITICAL, told)
         elif answer.status == 401:
             yield say("credentials", Level.UNKNOWN, f"{what}: it refuses the credentials (401)")
-        elif what == "/readyz" and answer.seconds > limits.slow_seconds:
+        elif what == "/version" and answer.seconds > limits.slow_seconds:
             yield say("slow", Level.WARNING, f"{what} took {answer.seconds:.1f} s")
-        elif what == "/readyz":
+        elif what == "/version":
             yield say("ok", Level.OK, f"{what} took {answer.seconds * 1000:.0f} ms")
     if isinstance(look.counters, Unseen):
         yield say("unseen", Level.UNKNOWN, f"its rates: {look.counters.reason}")

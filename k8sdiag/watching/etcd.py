@@ -9,8 +9,9 @@ from k8sdiag.watching.nouns import Level, Look, Verdict, WatchLimits
 def etcd(look: Look, limits: WatchLimits) -> Iterator[Verdict]:
     for endpoint, state in (look.etcd or {}).items():
         yield _member(endpoint, state, limits)
-    if "[-]etcd" in look.probe.why:
-        told = f"the API server does not reach it: {look.probe.why}"
+    ready = look.lists.get("/readyz")
+    if ready and "[-]etcd" in ready.why:
+        told = f"the API server does not reach it: {ready.why}"
         yield _of_etcd("cut-off", Level.CRITICAL, told)
     if isinstance(look.warnings, PodWarnings) and look.warnings.nospace:
         told = f"{look.warnings.nospace} objects' events tell 'database space exceeded': it is full"
@@ -55,7 +56,7 @@ def _writes(before: Counters | None, now: Counters, limits: WatchLimits) -> Verd
     held = f"{size / 2**20:,.0f} MiB by the API server" if size else "its size is not told"
     if before is None:
         told = f"{held}; {now.write_errors:,.0f} of {now.writes or 0:,.0f} writes failed since the "
-        told += "API server started: the next look tells whether they still do"
+        told += "API server started; what fails now is told in 15 s"
         if now.write_errors:
             return _of_etcd("refused", Level.WARNING, told, size)
         return _of_etcd("ok", Level.OK, told, size)

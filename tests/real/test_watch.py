@@ -200,7 +200,16 @@ def test_a_full_etcd_is_named_first_by_itself_and_by_the_api_server(own_server: 
     assert "CRITICAL etcd: alarm NOSPACE" in lines[0]
     assert seconds < 10  # the start of Python, the first look within 5 s, and the end
 
-    code, lines, _ = watch(own_server, count=6)  # without access to etcd
+    code, lines, _ = watch(own_server, count=5)  # without access to etcd
     assert code == 1
     assert subjects(lines)[0] == "CRITICAL etcd"
     assert any("writes failed in" in text and "NOSPACE" in text for text in lines)
+
+
+def test_an_api_server_whose_etcd_is_gone_is_told_by_its_cause(own_server: ApiServer) -> None:
+    own_server.etcd.stop_member(0)
+    code, lines, _ = watch(own_server, count=3)
+
+    assert code == 1
+    assert subjects(lines)[:2] == ["CRITICAL etcd", "CRITICAL api-server"]
+    assert any("the API server does not reach it: [-]etcd failed" in line for line in lines)
