@@ -82,6 +82,9 @@ def started(
     node = f"node-{os.getpid()}-{next(_numbers)}"
     programs = [program(name) for name in (containerd, "containerd-shim-runc-v2", "runc")]
     path = {"PATH": ":".join([*(str(p.parent) for p in programs), os.environ["PATH"]])}
+    named = folder / "bin" / "containerd"  # its name among the processes, whatever the component's
+    named.parent.mkdir()
+    named.symlink_to(programs[0])
     with ExitStack() as stack:
         namespace = stack.enter_context(netns.made(folder, cable=True))
         root = stack.enter_context(scratch(folder / "node"))
@@ -95,7 +98,7 @@ def started(
             holder = _mounted(stack, folder, root, namespace, cgroups)
             target = f"--target={holder.pid}"
             enter: list[str | Path] = ["nsenter", target, "--mount", "--net", "--"]
-            runtime = stack.enter_context(running(containerd, [*enter, programs[0]], folder, path))
+            runtime = stack.enter_context(running(containerd, [*enter, named], folder, path))
             runtime.await_ready((root / "run/containerd/containerd.sock").exists)
 
             command = [*enter, program("kubelet"), "--config=/var/lib/kubelet/config.yaml"]

@@ -41,6 +41,11 @@ CONTROL_PLANE = {
         "--service-cluster-ip-range=10.96.0.0/16",
     ],
 }
+SYSTEM = (
+    ("kube-apiserver:v1.36.3", 28 * MiB),
+    ("kube-controller-manager:v1.36.3", 22 * MiB),
+    ("coredns:v1.14.0", 22 * MiB),
+)
 COREFILE = """.:53 {
     errors
     health {
@@ -192,6 +197,7 @@ def sizes(seed: int = 7) -> dict[str, int]:
     """The compressed bytes of every image, by its name."""
     rng = random.Random(seed)
     found = {f"{REGISTRY}/system/{image}": size for _, image, size, _, _ in DAEMONS}
+    found |= {f"{REGISTRY}/system/{image}": size for image, size in SYSTEM}
     for i in range(180):
         found |= dict(Workload(rng, i).images)
     return found
@@ -210,7 +216,7 @@ def system(node_names: list[str]) -> Iterator[tuple[str, Object]]:
             )
             pod["metadata"]["labels"] = {"component": component, "tier": "control-plane"}
             pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = _hash(component)
-            pod["spec"]["containers"][0]["command"] = [component, *flags]
+            pod["spec"]["containers"][0] |= {"name": component, "command": [component, *flags]}
             pod["spec"] |= {"hostNetwork": True, "priorityClassName": "system-node-critical"}
             yield f"{base}/pods", pod
     labels = {"k8s-app": "kube-dns"}

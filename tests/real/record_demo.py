@@ -50,13 +50,15 @@ def main(file: Path) -> None:
         }
         nodes = population.nodes(NODES, {pool: (k.address, 10250) for pool, k in kubelets.items()})
         pods = list(population.pods([n["metadata"]["name"] for n in nodes], PODS))
-        population.hold_images(nodes, pods)
+        system = list(population.system([n["metadata"]["name"] for n in nodes]))
+        own = [obj for collection, obj in system if collection.endswith("/pods")]
+        population.hold_images(nodes, [*pods, *own])
         say("writing nodes and pods")
         fill(server, nodes, pods)
-        for collection, obj in population.system([n["metadata"]["name"] for n in nodes]):
+        for collection, obj in system:
             create(server.admin, collection, obj)
-        for own in kubelets.values():  # each answers for its pool; as a node it is one too many
-            server.admin.delete(f"/api/v1/nodes/{own.node}")
+        for real in kubelets.values():  # each answers for its pool; as a node it is one too many
+            server.admin.delete(f"/api/v1/nodes/{real.node}")
         say("filling etcd")
         fill_etcd(server, QUOTA_SHARE)
         say("filling the neighbor table")
