@@ -40,12 +40,13 @@ class Admin:
         headers = {"Content-Type": "application/json"}
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         try:
-            return self._ask(method, path, data, headers)
-        except http.client.RemoteDisconnected:
-            self._connection.close()  # it was idle for long: the server has closed it meanwhile
-            return self._ask(method, path, data, headers)
-        except (OSError, http.client.HTTPException):
-            self._connection.close()  # the next request opens a new one
+            try:
+                return self._ask(method, path, data, headers)
+            except (ConnectionResetError, ssl.SSLEOFError):
+                self._connection.close()  # it was idle for long, and the server has closed it
+                return self._ask(method, path, data, headers)
+        except BaseException:  # Ctrl-C too: half a reply is no place to begin the next request
+            self._connection.close()
             raise
 
     def _ask(

@@ -202,3 +202,8 @@ def _forget(api: ApiServer, node: str) -> None:
     leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
     for collection in ("/api/v1/nodes", leases, "/apis/storage.k8s.io/v1/csinodes"):
         api.admin.raw("DELETE", f"{collection}/{node}")
+    # Its static pods have mirrors that nobody else takes away.
+    on_it = f"fieldSelector=spec.nodeName={node}"
+    for pod in api.admin.get(f"/api/v1/pods?{on_it}")["items"]:
+        at, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        api.admin.raw("DELETE", f"/api/v1/namespaces/{at}/pods/{name}?gracePeriodSeconds=0")

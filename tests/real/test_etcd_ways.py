@@ -56,6 +56,17 @@ def with_users(cluster: EtcdCluster, etcdctl: Path) -> None:
     shell(etcdctl, *(f"{where} {command}" for command in USERS))
 
 
+def settled(cluster: EtcdCluster) -> list[str]:
+    """The proposals of all members, once the slowest follower has heard of the last."""
+    seen = proposals(cluster)
+    for _ in range(20):
+        time.sleep(0.5)
+        before, seen = seen, proposals(cluster)
+        if seen == before and len({line for line in seen if "committed" in line}) == 1:
+            return seen
+    raise AssertionError(f"etcd does not come to rest: {seen}")
+
+
 def as_root(cluster: EtcdCluster, password: str) -> Etcd:
     return Etcd.open(",".join(cluster.endpoints), user="root", password=password)
 
@@ -67,7 +78,7 @@ def test_a_user_sees_all_for_one_entry_in_the_raft_log_at_most(
     cluster = start_etcd(version=version, tls=False, members=3)
     with_users(cluster, etcdctl)
     reader = as_root(cluster, "secret")
-    before = proposals(cluster)
+    before = settled(cluster)
 
     facts = [etcd_members.collect(reader) for _ in range(3)]
 
@@ -94,7 +105,7 @@ def test_a_wrong_password_is_one_line_and_tried_once(start_etcd: StartEtcd, etcd
 
 def test_a_password_where_etcd_has_no_users_is_not_sent(start_etcd: StartEtcd) -> None:
     cluster = start_etcd(tls=False)
-    before = proposals(cluster)
+    before = settled(cluster)
 
     fact = etcd_members.collect(as_root(cluster, "secret"))
 
@@ -110,7 +121,7 @@ def test_a_certificate_that_names_a_user_writes_nothing(
     with_users(cluster, etcdctl)
     assert cluster.authority is not None
     root = cluster.authority.issue("root")
-    before = proposals(cluster)
+    before = settled(cluster)
 
     fact = etcd_members.collect(
         Etcd.open(cluster.endpoints[0], cacert=cluster.ca, cert=root.cert, key=root.key)
