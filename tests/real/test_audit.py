@@ -49,7 +49,7 @@ def cluster(api_server: ApiServer) -> Iterator[ApiServer]:
     population.hold_images(nodes, pods)
     admin = api_server.admin
     for name in population.NAMESPACES:
-        admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        admin.raw("POST", "/api/v1/namespaces", {"metadata": {"name": name}})  # or it is there
     for node in nodes:
         admin.create("/api/v1/nodes", node)
     for pod in pods:
