@@ -61,6 +61,8 @@ class Inotify(Fact, frozen=True, kw_only=True):
     max_instances: int  # both limits are for each user
     max_watches: int
     users: tuple[InotifyUse, ...]
+    processes: int = 0
+    hidden: int = 0  # of them: their open files are not shown to us
 
 
 class Drops(Struct, frozen=True):

@@ -53,12 +53,12 @@ def collect(host: Host) -> Inotify:
         raise Unavailable(f"{host.procfs} holds no processes")
     if hidden == processes:
         raise Unavailable(_HIDDEN)
-    if hidden:
-        gaps[f"{hidden} of {processes} processes"] = _HIDDEN
     return Inotify(
         host=host.name,
         max_instances=limits[0],
         max_watches=limits[1],
+        processes=processes,
+        hidden=hidden,
         users=tuple(InotifyUse(uid, n, watches[uid]) for uid, n in sorted(instances.items())),
         gaps=gaps,
         provenance=f"{host.procfs}/*/fd and fs.inotify",

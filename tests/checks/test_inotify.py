@@ -4,7 +4,7 @@ import pytest
 
 from k8sdiag.checks.inotify import InotifyLimits, check
 from k8sdiag.facts.kernel import Inotify, InotifyUse
-from k8sdiag.model import Finding, Missing, Said, Severity, Usage
+from k8sdiag.model import Finding, Missing, Said, Severity, Unseen, Usage
 
 ALONE = Missing(reason="this command looks at this host alone", asked=False)
 
@@ -66,3 +66,19 @@ def test_found(user: InotifyUse, severity: Severity, words: str, command: str) -
     assert words in finding.message
     assert finding.remedy
     assert finding.remedy.commands == (f"sysctl -w {command}",)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "unseen"),
+    [
+        pytest.param(5, [], id="a few that hide from root too"),
+        pytest.param(6, ["6 of 100 processes"], id="too many to know"),
+    ],
+)
+def test_hidden_processes(hidden: int, unseen: list[str]) -> None:
+    fact = Inotify(
+        host="n", max_instances=128, max_watches=9, users=(), processes=100, hidden=hidden
+    )
+    said = check(fact, Missing(reason="", asked=False), InotifyLimits())
+
+    assert [x.subject for x in said if isinstance(x, Unseen)] == unseen
