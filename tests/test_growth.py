@@ -233,4 +233,4 @@ def test_the_largest_resources_are_named() -> None:
     said = check(seen, NOTHING, NOTHING, history, objects, EtcdQuota())
     (finding,) = [f for f in said if isinstance(f, Finding)]
 
-    assert finding.message.endswith("; most live bytes: events 70%, pods 30%")
+    assert finding.message.endswith("MiB of live objects: events 70%, pods 30%")

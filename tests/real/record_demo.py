@@ -8,9 +8,11 @@ this kernel's neighbor table filled close to its limit. Needs root, and some min
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -61,6 +63,8 @@ def main(file: Path) -> None:
             server.admin.delete(f"/api/v1/nodes/{real.node}")
         say("filling etcd")
         fill_etcd(server, QUOTA_SHARE)
+        say("waiting for the API server to count")
+        await_counts(server)
         say("filling the neighbor table")
         stack.enter_context(full_neighbor_table(make(folder / "neighbors"), NEIGHBORS))
         say("taking the snapshot")
@@ -151,6 +155,16 @@ def fill_etcd(server: ApiServer, share: float) -> None:
             number += 1
             body = {"metadata": name, "data": {"cache": blob}}
             server.admin.create("/api/v1/namespaces/platform/configmaps", body)
+
+
+def await_counts(server: ApiServer, seconds: float = 150.0) -> None:
+    """Return once the API server has counted what fills etcd; it does so once a minute."""
+    wanted = re.compile(r'^apiserver_resource_objects\{.*resource="configmaps"\} [1-9]', re.M)
+    deadline = time.monotonic() + seconds
+    while not wanted.search(server.admin.raw("GET", "/metrics")[1].decode()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the API server has not counted ConfigMaps within {seconds:g} s")
+        time.sleep(5)
 
 
 def database_bytes(server: ApiServer) -> float:
