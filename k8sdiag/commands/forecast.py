@@ -120,9 +120,10 @@ def _text(projection: "Projection", report: "Report", style: str) -> str:
     says = "No measured limit breaks as the cluster grows."
     if first is not None:
         at = first.breaks_at_nodes or 0
-        already = "already " if at <= projection.nodes_now else ""
-        says = f"{first.usage.limit_id} of {line(first.usage.subject)} {already}breaks first, "
-        says += f"at {at:,.0f} nodes."
+        breaks = "broke already" if at <= projection.nodes_now else "breaks first"
+        says = (
+            f"{first.usage.limit_id} of {line(first.usage.subject)} {breaks}, at {at:,.0f} nodes."
+        )
     bars = style == "plain" and sys.stdout.isatty()
     rows = []
     for limit in projection.limits:
