@@ -293,6 +293,7 @@ def test_prometheus_tells_of_every_member(
 ) -> None:
     cluster = start_etcd(version=version, tls=False, members=3, quota_bytes=16 << 20)
     fill_up(cluster)
+    settled(cluster)
     targets = [url.removeprefix("http://") for url in cluster.metrics_urls]
     reader = Prometheus.open(start_prometheus(scraping(targets)).url)
     direct = etcd_members.collect(door(cluster))
