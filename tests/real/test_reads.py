@@ -106,7 +106,7 @@ def test_the_sources_see_what_is_there(admin: Path, cluster: tuple[list[str], in
 
 def test_a_packed_list(admin: Path, cluster: tuple[list[str], int]) -> None:
     api = Api(load(admin, None), gzip=True)
-    reply = api.ask("/api/v1/pods?limit=250", PODS, time.monotonic() + 15)
+    reply = api.ask("/api/v1/pods?limit=1000", PODS, time.monotonic() + 15)
     api.close()
 
     assert reply.headers["Content-Encoding"] == "gzip"
