@@ -1,7 +1,8 @@
 """Ask every member of etcd: those that were given, and all that they name as their peers."""
 
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -10,19 +11,25 @@ from msgspec import Struct
 from k8sdiag.facts.etcd import EtcdMember, EtcdMembers
 from k8sdiag.model import Unavailable
 from k8sdiag.readers.etcd import Etcd, endpoint
+from k8sdiag.readers.etcd_member import Member
 from k8sdiag.sources import _etcd_answer
 from k8sdiag.sources._etcd_answer import Page
+from k8sdiag.sources._etcd_window import Look
 
 SPREAD = 0.2  # of the largest, in use: beyond it members are read again
 SPREAD_BYTES = 64 << 20  # less comes and goes all the time
 AGAIN_SECONDS = 1.0
-AT_ONCE = 16  # members asked side by side; etcd clusters have 1 to 7
+AT_ONCE = 16  # members waited for side by side; etcd clusters have 1 to 7
+# What a member is asked keeps it busy for some milliseconds. A put needs most members, so the next
+# is asked when one has answered, or after this time: one that hangs holds up nobody.
+TURN_SECONDS = 0.25
 
 
 class _Answer(Struct, frozen=True):
     url: str
     status: Any | None = None
     page: Page | None = None
+    look: Look | None = None  # the page as it came
     peers: tuple[Any, ...] = ()  # the member list as this member knows it
     unseen: dict[str, str] = {}  # "Status", "/metrics", "MemberList" -> why not
 
@@ -33,16 +40,23 @@ class _Answer(Struct, frozen=True):
         return self.page.server_id if self.page is not None else ""
 
 
-def collect(reader: Etcd) -> EtcdMembers:
-    """Raises Unavailable when no member answers.
+class Asked(Struct, frozen=True):
+    fact: EtcdMembers
+    looks: Mapping[str, Look]  # endpoint -> its /metrics; none of a member that keeps it to itself
 
-    Members that seem to differ are read twice: a compaction reaches one after the other.
-    """
-    fact = _look(reader)
-    if _differ(fact.members):
+
+def collect(reader: Etcd) -> EtcdMembers:
+    """Once for all who want it. Raises Unavailable when no member answers."""
+    return reader.once(ask).fact
+
+
+def ask(reader: Etcd) -> Asked:
+    """Members that seem to differ are read twice: a compaction reaches one after the other."""
+    asked = _look(reader)
+    if _differ(asked.fact.members):
         time.sleep(AGAIN_SECONDS)
-        fact = _look(reader)
-    return fact
+        asked = _look(reader)
+    return asked
 
 
 def _differ(members: Iterable[EtcdMember]) -> bool:
@@ -55,7 +69,7 @@ def _differ(members: Iterable[EtcdMember]) -> bool:
     )
 
 
-def _look(reader: Etcd) -> EtcdMembers:
+def _look(reader: Etcd) -> Asked:
     answers, failed = _ask_all(reader)
     if not answers:
         raise Unavailable("; ".join(f"{url}: {why}" for url, why in failed.items()))
@@ -76,12 +90,13 @@ def _look(reader: Etcd) -> EtcdMembers:
             gaps[f"etcd/{peer.name or identity}"] = _why_unseen(urls, failed)
             failed = {url: why for url, why in failed.items() if url not in urls}
     gaps |= {url: why for url, why in failed.items() if url in reader.endpoints}
-    return EtcdMembers(
+    fact = EtcdMembers(
         members=tuple(sorted(members, key=lambda m: (m.cluster_id, m.name, m.endpoint))),
         etcdctl_flags=reader.flags,
         gaps=gaps,
         provenance="Status and /metrics of " + ", ".join(sorted(m.endpoint for m in members)),
     )
+    return Asked(fact, {a.url: a.look for a in answers.values() if a.look is not None})
 
 
 def _ask_all(reader: Etcd) -> tuple[dict[str, _Answer], dict[str, str]]:
@@ -91,18 +106,18 @@ def _ask_all(reader: Etcd) -> tuple[dict[str, _Answer], dict[str, str]]:
     """
     asked: dict[str, _Answer | Unavailable | None] = {}  # None: still under way
     known: set[str] = set()  # identities that have answered
+    queue = deque(("", url) for url in reader.endpoints)
     pending: dict[Future[_Answer], str] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def ask(url: str) -> None:
-            if url not in asked:
-                asked[url] = None
-                pending[pool.submit(_ask, reader, url)] = url
-
-        for url in reader.endpoints:
-            ask(url)
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+        while queue or pending:
+            while queue:
+                identity, url = queue.popleft()
+                if url not in asked and identity not in known:
+                    asked[url] = None
+                    pending[pool.submit(_ask, reader, url)] = url
+                    break
+            turn = TURN_SECONDS if queue else None
+            for future in wait(pending, turn, FIRST_COMPLETED).done:
                 url = pending.pop(future)
                 try:
                     answer = asked[url] = future.result()
@@ -111,9 +126,7 @@ def _ask_all(reader: Etcd) -> tuple[dict[str, _Answer], dict[str, str]]:
                     continue
                 known.add(answer.id)
                 for peer in answer.peers:
-                    if f"{peer.ID:x}" not in known:
-                        for other in filter(None, map(_url, peer.clientURLs)):
-                            ask(other)
+                    queue += [(f"{peer.ID:x}", u) for u in map(_url, peer.clientURLs) if u]
     answers: dict[str, _Answer] = {}
     for reply in asked.values():
         if isinstance(reply, _Answer):
@@ -124,11 +137,12 @@ def _ask_all(reader: Etcd) -> tuple[dict[str, _Answer], dict[str, str]]:
 def _ask(reader: Etcd, url: str) -> _Answer:
     """Raises Unavailable when the member tells neither by Status nor by /metrics."""
     unseen: dict[str, str] = {}
-    page = status = None
+    page = status = look = None
     peers: tuple[Any, ...] = ()
     with reader.ask(url) as client:
         try:
-            page = _etcd_answer.read_page(client.metrics())
+            look = look_at(client)
+            page = _etcd_answer.read_page(look.page)
         except Unavailable as error:
             unseen["/metrics"] = str(error)
         try:
@@ -145,7 +159,13 @@ def _ask(reader: Etcd, url: str) -> _Answer:
         # Two connections through a load balancer can end at two members.
         unseen["/metrics"] = f"/metrics: member {page.server_id} answered: ask members, not a proxy"
         page = None
-    return _Answer(url, status, page, peers, unseen)
+    return _Answer(url, status, page, look if page else None, peers, unseen)
+
+
+def look_at(client: Member) -> Look:
+    asked = time.time()
+    page = client.metrics()
+    return Look(page, asked, time.time(), client.date)
 
 
 def _gaps(member: EtcdMember, answer: _Answer) -> dict[str, str]:

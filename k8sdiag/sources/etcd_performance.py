@@ -1,7 +1,6 @@
 """How fast each member of etcd is: two looks at its /metrics, some seconds apart."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from k8sdiag.facts.etcd import EtcdMember, EtcdPerformance, MemberPerformance
 from k8sdiag.model import Unavailable
@@ -14,15 +13,19 @@ RANK = 1  # Prometheus has longer windows
 
 def collect(reader: Etcd) -> EtcdPerformance:
     """Raises Unavailable when no member serves /metrics on its client port."""
-    asked = [m for m in etcd_members.collect(reader).members if not m.defragmenting]
+    before = reader.once(etcd_members.ask)
+    asked = [m for m in before.fact.members if not m.defragmenting]
     found: list[MemberPerformance] = []
     gaps: dict[str, str] = {}
-    with ThreadPoolExecutor(max(1, len(asked))) as pool:
-        for member, job in [(m, pool.submit(_watch, reader, m)) for m in asked]:
-            try:
-                found.append(job.result())
-            except Unavailable as error:
-                gaps[f"speed of etcd/{member.name}"] = str(error)
+    for member in asked:
+        try:
+            first = before.looks.get(member.endpoint)
+            if first is None:
+                raise Unavailable("it serves no /metrics on its client port")  # noqa: TRY301
+            second = _again(reader, member, first.asked + reader.look_seconds)
+            found.append(between(member.name, member.endpoint, first, second))
+        except Unavailable as error:
+            gaps[f"speed of etcd/{member.name}"] = str(error)
     if not found:
         raise Unavailable("; ".join(gaps.values()) or "every member is being defragmented")
     return EtcdPerformance(
@@ -32,14 +35,8 @@ def collect(reader: Etcd) -> EtcdPerformance:
     )
 
 
-def _watch(reader: Etcd, member: EtcdMember) -> MemberPerformance:
-    first = _look(reader, member)
-    time.sleep(reader.look_seconds)
-    return between(member.name, member.endpoint, first, _look(reader, member))
-
-
-def _look(reader: Etcd, member: EtcdMember) -> Look:
+def _again(reader: Etcd, member: EtcdMember, at: float) -> Look:
+    """One member after the other, as at the first look, so that never two are kept busy."""
+    time.sleep(max(0.0, min(at - time.time(), reader.look_seconds)))
     with reader.ask(member.endpoint) as client:
-        asked = time.time()
-        page = client.metrics()
-        return Look(page, asked, time.time(), client.date)
+        return etcd_members.look_at(client)

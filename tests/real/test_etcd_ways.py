@@ -80,7 +80,7 @@ def test_a_user_sees_all_for_one_entry_in_the_raft_log_at_most(
     reader = as_root(cluster, "secret")
     before = settled(cluster)
 
-    facts = [etcd_members.collect(reader) for _ in range(3)]
+    facts = [etcd_members.ask(reader).fact for _ in range(3)]
 
     after = proposals(cluster)
     grown = {int(b.split()[1]) - int(a.split()[1]) for a, b in zip(before, after, strict=True)}
