@@ -153,7 +153,7 @@ def _node_file(door: Kubernetes, node: str, given: Path | None, notes: list[str]
     except Unavailable as error:
         why.append(str(error))
     try:
-        found = node_resolv_conf_events.collect(door)
+        found = node_resolv_conf_events.collect_alone(door)
     except Unavailable as error:
         why.append(str(error))
         told = f"the node's search domains are not known, and so left out: {'; '.join(why)}"

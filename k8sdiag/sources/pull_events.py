@@ -1,21 +1,14 @@
 """How long image pulls took, from the kubelets' own events."""
 
 import re
-import time
-
-from msgspec import Struct
 
 from k8sdiag.facts.pulls import ImagePulls, Pull
-from k8sdiag.model import Permission, Unavailable
-from k8sdiag.readers.kubernetes import Incomplete, Kubernetes
+from k8sdiag.model import Unavailable
+from k8sdiag.readers.kubernetes import Kubernetes
+from k8sdiag.sources import _events
 from k8sdiag.sources._kubelet import duration_seconds
 
-LIST = Permission(resource="events")
-PERMISSIONS = (LIST,)
-
-PAGE = 500
-MOST = 20_000  # events that are looked at; the server reads many more to find these
-SECONDS = 20.0  # after which what was seen has to do
+PERMISSIONS = (_events.LIST,)
 
 # The forms of pkg/kubelet/images/image_manager.go: up to 1.19 without times; then with one that
 # includes waiting; from 1.26 on (and patches of 1.23 to 1.25) with both; from 1.30 on with the
@@ -28,46 +21,17 @@ _PULLED = re.compile(
 )
 
 
-class _From(Struct, frozen=True, gc=False):
-    component: str = ""
-    host: str = ""
-
-
-class _Event(Struct, rename="camel", gc=False):
-    message: str | None = ""
-    source: _From = _From()
-    reporting_component: str = ""
-    reporting_instance: str = ""
-
-
 def collect(reader: Kubernetes) -> ImagePulls:
     if reader.quick:  # the server goes through all events to find these
         raise Unavailable("a quick look reads no events")
-    selector = {"fieldSelector": "reason=Pulled"}
-    pages = reader.pages("/api/v1/events", _Event, LIST, limit=PAGE, params=selector)
-    end = time.monotonic() + SECONDS
-    found: list[Pull] = []
-    looked = 0
-    gaps = {}
-    try:
-        for page in pages:
-            looked += len(page)
-            found += filter(None, map(_pull, page))
-            if looked >= MOST or time.monotonic() > end:
-                break  # rates need hundreds of pulls, not all
-    except Incomplete as error:
-        gaps["events"] = str(error)
+    events = _events.read(reader)
+    pulled = events.by_reason[_events.PULLED]
+    found = tuple(p for e in pulled if (p := parse(e.message or "", e.node)))
     return ImagePulls(
-        pulls=tuple(found),
-        gaps=gaps,
-        provenance=f"{len(found)} of {looked} events of reason Pulled",
+        pulls=found,
+        gaps={"events": events.gap} if events.gap else {},
+        provenance=f"{len(found)} of {len(pulled)} events of reason Pulled",
     )
-
-
-def _pull(event: _Event) -> Pull | None:
-    if "kubelet" not in (event.source.component, event.reporting_component):
-        return None
-    return parse(event.message or "", event.source.host or event.reporting_instance)
 
 
 def parse(message: str, node: str) -> Pull | None:

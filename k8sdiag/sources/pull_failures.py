@@ -1,9 +1,7 @@
 """Failed image pulls: kubelets' events of them, and pods that wait for an image."""
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -11,46 +9,16 @@ from k8sdiag.facts.pull_failures import PullFailure, PullFailures
 from k8sdiag.model import Permission, Unavailable
 from k8sdiag.pulls import errors
 from k8sdiag.readers.kubernetes import Incomplete, Kubernetes
-from k8sdiag.sources import _pod
+from k8sdiag.sources import _events, _pod
+from k8sdiag.sources._events import Event, Series
 from k8sdiag.sources._pod import workload
 
-EVENTS = Permission(resource="events")
 PODS = Permission(resource="pods")
-PERMISSIONS = (EVENTS, PODS)
-
-T = TypeVar("T")
+PERMISSIONS = (_events.LIST, PODS)
 
 PAGE = 500
-MOST = 20_000  # of events and of pods that are looked at
+MOST = 20_000  # pods that are looked at
 SECONDS = 20.0  # after which what was seen has to do
-
-
-class _From(Struct, frozen=True, gc=False):
-    component: str = ""
-    host: str = ""
-
-
-class _Object(Struct, frozen=True, gc=False):
-    namespace: str = ""
-
-
-class _Series(Struct, frozen=True, rename="camel", gc=False):
-    count: int = 0
-    last_observed_time: datetime | None = None
-
-
-class _Event(Struct, rename="camel", gc=False):
-    """Of both APIs: events.k8s.io fills in `series` and eventTime, the older one the others."""
-
-    involved_object: _Object = _Object()
-    message: str | None = ""
-    source: _From = _From()
-    reporting_component: str = ""
-    reporting_instance: str = ""
-    count: int | None = 0
-    last_timestamp: datetime | None = None
-    event_time: datetime | None = None
-    series: _Series | None = None
 
 
 class _Waiting(Struct, frozen=True, gc=False):
@@ -88,18 +56,16 @@ class _Rows:
         # The nodes; failures, pods that wait, and when it failed last.
         self._sums: dict[_Key, tuple[set[str], list[float]]] = {}
 
-    def event(self, event: _Event) -> None:
-        if "kubelet" not in (event.source.component, event.reporting_component):
-            return
+    def event(self, event: Event) -> None:
         found = errors.of_event(event.message or "")
         if not found:
             return
         image, cause = found
-        series = event.series or _Series()
+        series = event.series or Series()
         times = (event.last_timestamp, event.event_time, series.last_observed_time)
         self._add(
             (cause, event.involved_object.namespace, image, ""),
-            event.source.host or event.reporting_instance,
+            event.node,
             count=max(event.count or 0, series.count, 1),
             at=max((t.timestamp() for t in times if t), default=0.0),
         )
@@ -144,14 +110,20 @@ def collect(reader: Kubernetes) -> PullFailures:
     rows = _Rows()
     gaps: dict[str, str] = {}
     looked: dict[str, int] = {}
-    # All of these are warnings of pods; "Error: ErrImagePull" beside them tells nothing more.
-    failed, pending = "reason=Failed,involvedObject.kind=Pod", "status.phase=Pending"
     try:
-        looked["events"] = _read(reader, EVENTS, _Event, failed, rows.event, gaps)
+        # The server goes through all events for either; a quick look takes less of them along.
+        quick = reader.quick
+        events = _events.only(reader, _events.FAILED) if quick else _events.read(reader)
+        failed = events.by_reason[_events.FAILED]
+        looked["events"] = len(failed)
+        for event in failed:  # beside these, "Error: ErrImagePull" tells nothing more
+            rows.event(event)
+        if events.gap:
+            gaps["events"] = events.gap
     except Unavailable as error:
         gaps["events"] = str(error)
     try:
-        looked["pods"] = _read(reader, PODS, _Pod, pending, rows.pod, gaps)
+        looked["pods"] = _pending(reader, rows, gaps)
     except Unavailable as error:
         gaps["pods"] = str(error)
     if not looked:
@@ -164,26 +136,19 @@ def collect(reader: Kubernetes) -> PullFailures:
     )
 
 
-def _read(
-    reader: Kubernetes,
-    needs: Permission,
-    item: type[T],
-    selector: str,
-    add: Callable[[T], None],
-    gaps: dict[str, str],
-) -> int:
-    """How many objects were looked at. Only from here: the rest of a list is let go of so."""
+def _pending(reader: Kubernetes, rows: _Rows, gaps: dict[str, str]) -> int:
+    """How many pods were looked at. Only from here: the rest of a list is let go of so."""
     end = time.monotonic() + SECONDS
-    path, params = f"/api/v1/{needs.resource}", {"fieldSelector": selector}
+    params = {"fieldSelector": "status.phase=Pending"}
     looked = 0
     try:
-        for page in reader.pages(path, item, needs, limit=PAGE, params=params):
-            for each in page:
-                add(each)
+        for page in reader.pages("/api/v1/pods", _Pod, PODS, limit=PAGE, params=params):
+            for pod in page:
+                rows.pod(pod)
             looked += len(page)
             if looked >= MOST or time.monotonic() > end:
-                gaps[needs.resource] = f"only {looked} were read, to spare the API server"
+                gaps["pods"] = f"only {looked} were read, to spare the API server"
                 break
     except Incomplete as error:
-        gaps[needs.resource] = str(error)
+        gaps["pods"] = str(error)
     return looked

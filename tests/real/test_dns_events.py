@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,8 @@ def pod(api_server: ApiServer, kubelet: Kubelet) -> Iterator[None]:
 def test_it_is_read_and_the_rest_is_taken_away(
     api_server: ApiServer, kubelet: Kubelet, pod: None
 ) -> None:
-    door = Kubernetes.open(api_server.kubeconfig("dns-reader", [ADMINS]))
-    try:
+    with closing(Kubernetes.open(api_server.kubeconfig("dns-reader", [ADMINS]))) as door:
         found = wait(door)
-    finally:
-        door.close()
 
     assert found.searches == ("node.example", "corp.example")
     assert found.node == kubelet.node
@@ -59,7 +57,7 @@ def wait(door: Kubernetes) -> NodeResolvConf:
     end = time.monotonic() + SECONDS
     while True:
         try:
-            return node_resolv_conf_events.collect(door)
+            return node_resolv_conf_events.collect_alone(door)
         except Unavailable:
             if time.monotonic() > end:
                 raise

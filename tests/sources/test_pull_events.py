@@ -7,9 +7,8 @@ import pytest
 
 from k8sdiag.facts.pulls import ImagePulls, Pull
 from k8sdiag.model import Unavailable
-from k8sdiag.readers.kubernetes import Kubernetes
 from k8sdiag.sources import pull_events
-from tests.scripted_api import Answer, kubeconfig, listed, opened, refused, scripted
+from tests.scripted_api import Answer, listed, opened, refused
 
 NEW = (
     'Successfully pulled image "r.io/a:1" in 1m22.032s (1m30.5s including waiting). '
@@ -103,28 +102,8 @@ def test_pulls_of_the_cluster(tmp_path: Path) -> None:
     )
     assert fact.pulls[0] == pull
     assert [p.node for p in fact.pulls] == ["node-1", "node-2"]
-    assert fact.provenance == "2 of 5 events of reason Pulled"
+    assert fact.provenance == "2 of 4 events of reason Pulled"
     assert fact.gaps == {}
-
-
-def test_the_server_is_asked_for_pulls_only_and_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pull_events, "MOST", 2)
-    endless = [Answer(listed(event(), event(), token="t")) for _ in range(3)]
-    with scripted() as server:
-        server.answers = endless
-        door = Kubernetes.open(kubeconfig(tmp_path / "config", server.url))
-        try:
-            fact = pull_events.collect(door)
-        finally:
-            door.close()
-        asked = server.asked
-
-    assert len(fact.pulls) == 2
-    assert asked[0].path == "/api/v1/events"
-    assert asked[0].query == {"fieldSelector": "reason=Pulled", "limit": "500"}
-    assert len(asked) <= 2  # the next page is on its way while one is read
 
 
 def test_events_that_break_off_are_a_gap(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from k8sdiag.facts.pull_failures import PullFailures
 from k8sdiag.model import Unavailable
-from k8sdiag.sources import pull_failures
+from k8sdiag.sources import _events, pull_failures
 from tests.scripted_api import Answer, listed, opened, refused
 
 IMAGE = "r.example.com/web:1"
@@ -134,7 +134,7 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_bound_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pull_failures, "MOST", 2)
+    monkeypatch.setattr(_events, "MOST", 2)
 
     # The second page is on its way before the first is looked at, and its reply is let go.
     pages = listed(event(), event(), token="more"), listed(event()), listed()
