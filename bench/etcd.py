@@ -3,9 +3,10 @@
     python -m bench.etcd [--seconds N] [--rounds N] [--events N]
 
 Three members, an API server on them, and a writer that puts 100 bytes a hundred times a second.
-In turns nobody looks, audits run one after the other, and `etcd top --scan` runs. On a cluster
-k8sdiag does not share its CPUs with etcd, so here it has one for itself and all else the others.
-One more turn audits a recording: it asks nobody, so what that costs is the machine's own noise.
+In turns nobody looks, audits run one after the other, and `etcd top --scan` runs. What is measured
+is etcd: its members have one CPU for themselves, all else shares the others, and the writer goes
+before all of that, which takes root. One more turn audits a recording: it asks nobody, so what that
+costs is the machine's own noise.
 Prints a Markdown table; exits 1 when the 99th percentile during a look is above 1.5 times that of
 the turns in which nobody looks.
 """
@@ -27,7 +28,9 @@ from tests.real.etcd_writes import puts
 ROOT = Path(__file__).parents[1]
 TARGET = 1.5
 PAUSE_SECONDS = 0.01
-*_, OWN_CPU = CPUS = sorted(os.sched_getaffinity(0))
+ETCD_CPU, *CPUS = sorted(os.sched_getaffinity(0))
+# A pod's way into a node; one event in five is of a pull, as in a cluster where pods come and go.
+REASONS = ("Scheduled", "Pulling", "Pulled", "Created", "Started")
 QUIET, AUDIT, SCAN = "nobody looks", "audit", "etcd top --scan"
 RECORDING = "audit of a recording"
 
@@ -38,7 +41,9 @@ def fill(server: ApiServer, events: int) -> None:
         event = {
             "metadata": {"name": f"e{number}"},
             "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"},
-            "message": "Back-off pulling image",
+            "reason": REASONS[number % len(REASONS)],
+            "message": 'Successfully pulled image "r.example/a:1" in 20s (30s including waiting)',
+            "source": {"component": "kubelet", "host": f"node-{number % 200}"},
         }
         server.admin.create("/api/v1/namespaces/default/events", event)
 
@@ -55,7 +60,8 @@ def look(server: ApiServer, kubeconfig: Path, *words: str) -> subprocess.Popen[b
 
 def apart(*words: object) -> subprocess.Popen[bytes]:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-    command = ["taskset", "-c", OWN_CPU, sys.executable, "-m", "k8sdiag", *words]
+    # Without the writer's priority.
+    command = ["chrt", "--other", "0", sys.executable, "-m", "k8sdiag", *words]
     return subprocess.Popen(
         list(map(str, command)),
         cwd=ROOT,
@@ -92,6 +98,16 @@ def turn(
     return took, looks
 
 
+def leave_etcd_alone(server: ApiServer) -> None:
+    """On its CPU; and let nobody make this writer wait on the others."""
+    for task in Path(f"/proc/{server.pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), CPUS)
+        os.setpriority(os.PRIO_PROCESS, int(task.name), 0)
+    os.sched_setaffinity(0, CPUS)
+    os.setpriority(os.PRIO_PROCESS, 0, 0)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
 def percentile_99(took: list[float]) -> float:
     return quantiles(took, n=100)[98]
 
@@ -102,17 +118,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=20_000, help="to fill etcd with before")
     options = parser.parse_args()
-    if len(CPUS) < 2:
-        parser.error("this needs two CPUs: one for k8sdiag, one for the cluster")
-    os.sched_setaffinity(0, CPUS[:-1])  # of this writer and of all that it starts
+    if not CPUS or os.geteuid():
+        parser.error("this needs root and two CPUs, one of them for etcd alone")
+    # Of all that is started from here; what else the machine has to do waits for it.
+    os.sched_setaffinity(0, {ETCD_CPU})
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
     turns: dict[str, list[list[float]]] = {QUIET: [], RECORDING: [], AUDIT: [], SCAN: []}
     looks = dict.fromkeys(turns, 0)
     with (
         tempfile.TemporaryDirectory(prefix="k8sdiag-bench-") as folder,
         apiserver.started(Path(folder) / "bed", members=3) as server,
-        puts(server.etcd) as put,
     ):
         fill(server, options.events)
+        leave_etcd_alone(server)
         commands: dict[str, Callable[[], subprocess.Popen[bytes]] | None] = {
             QUIET: None,
             RECORDING: lambda: apart("audit", "--demo"),
@@ -120,11 +138,12 @@ def main() -> int:
             # Nobody may read its metrics, so all is counted in etcd.
             SCAN: lambda: look(server, server.kubeconfig("scan"), "etcd", "top", "--scan"),
         }
-        for _ in range(options.rounds):
-            for name, begin in commands.items():
-                took, ended = turn(put, options.seconds, begin)
-                turns[name].append(took)
-                looks[name] += ended
+        with puts(server.etcd) as put:
+            for _ in range(options.rounds):
+                for name, begin in commands.items():
+                    took, ended = turn(put, options.seconds, begin)
+                    turns[name].append(took)
+                    looks[name] += ended
     quiet = median(percentile_99(took) for took in turns[QUIET])
     print("| | puts | looks | p50 ms | p99 ms, median of rounds | times quiet |")
     print("|---|---|---|---|---|---|")
