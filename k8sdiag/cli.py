@@ -29,6 +29,8 @@ def cli(verbose: bool) -> None:
         level=logging.DEBUG if verbose else logging.ERROR,
         format="k8sdiag: %(name)s: %(message)s",
     )
+    for handler in [] if verbose else logging.getLogger().handlers:
+        handler.addFilter(logging.Filter("k8sdiag"))  # what libraries say, we say in our words
 
 
 for command in (

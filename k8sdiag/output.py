@@ -1,21 +1,17 @@
 """Where reports go: formats, files, and the exit code."""
 
 import inspect
-import os
 import shutil
-import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 import click
 
-from k8sdiag import plugins
-from k8sdiag.config import ConfigError
+from k8sdiag import files, plugins
 from k8sdiag.errors import FINDINGS, FINE, NOT_JUDGED
-from k8sdiag.model import Finding, Report, Severity
+from k8sdiag.model import ConfigError, Finding, Report, Severity
 
 Writer = tuple[ModuleType, Path | None]  # an exporter and the file it goes to; None: stdout
 
@@ -25,12 +21,14 @@ def writers(outputs: Iterable[str]) -> list[Writer]:
     formats = plugins.exporters()[0]
     found: list[Writer] = []
     for output in outputs or ("table",):
-        name, _, file = output.partition("=")
+        name, named, file = output.partition("=")
         if name not in formats:
             raise click.UsageError(f"unknown format {name!r}: there are {', '.join(formats)}")
+        if named and not file:
+            raise click.UsageError(f"-o {output} names no file: -o {name} is for standard output")
         path = Path(file) if file else None
-        if path and not path.parent.is_dir():
-            raise ConfigError(f"-o {output}: there is no folder {path.parent}")
+        if path:
+            files.must_be_writable(path)
         found.append((formats[name], path))
     if sum(path is None for _, path in found) > 1:
         raise click.UsageError(
@@ -40,13 +38,22 @@ def writers(outputs: Iterable[str]) -> list[Writer]:
 
 
 def write(judged: Report, writers: Iterable[Writer]) -> None:
-    """Every format to where it goes."""
-    for exporter, path in writers:
+    """Every format to where it goes. One that can't be written costs no other.
+
+    Files come first, because the reader of standard output may go away. Raises ConfigError.
+    """
+    failed = []
+    for exporter, path in sorted(writers, key=lambda writer: writer[1] is None):
         text = render(exporter, judged, to_stdout=path is None)
         if path is None:
             click.echo(text, nl=not text.endswith("\n"))
-        else:
-            _write(path, text, getattr(exporter, "FILE_MODE", None))
+            continue
+        try:
+            files.write(path, text.encode(), getattr(exporter, "FILE_MODE", None))
+        except ConfigError as error:
+            failed.append(str(error))
+    if failed:
+        raise ConfigError("; ".join(failed))
 
 
 def render(exporter: ModuleType, report: Report, *, to_stdout: bool) -> str:
@@ -79,24 +86,3 @@ def _of(findings: Iterable[Finding], fail_on: str, *, whole: bool) -> int:
     if fail_on != "never" and found and max(found) >= Severity(fail_on).rank:
         return FINDINGS
     return FINE if whole else NOT_JUDGED
-
-
-def _write(path: Path, text: str, mode: int | None) -> None:
-    """Whole or not at all: a scraper may read at any moment."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_text(text)  # a pipe or /dev/stderr
-            return
-        umask = os.umask(0)
-        os.umask(umask)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w") as out:
-                out.write(text)
-            Path(name).chmod(0o666 & ~umask if mode is None else mode)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -116,8 +116,8 @@ def look_at_cluster(
         with opened(target, lambda *_: None) as (doors, cluster):
             snapshot = collect(sources, doors | {Host: ELSEWHERE}, cluster=cluster)
         if not snapshot.facts:
-            reasons = dict.fromkeys(m.reason for m in snapshot.missing.values() if m.asked)
-            raise Unavailable("; ".join(reasons))
+            parts = (m.reason.split("; ") for m in snapshot.missing.values() if m.asked)
+            raise Unavailable("; ".join(dict.fromkeys(part for each in parts for part in each)))
         left_out = dict.fromkeys(too_dear, TOO_DEAR)
         snapshot = replace(snapshot, missing=snapshot.missing | left_out)
         return waive(judge(checks, snapshot), waivers)

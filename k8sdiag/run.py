@@ -20,6 +20,7 @@ from k8sdiag.output import Writer, exit_code, write
 from k8sdiag.plugins import Source
 from k8sdiag.progress import progress
 from k8sdiag.readers.host import Host
+from k8sdiag.readers.kubernetes import Kubernetes
 from k8sdiag.readers.prometheus import Prometheus
 from k8sdiag.waivers import waive
 
@@ -93,7 +94,11 @@ def look(checks: Iterable[Check], target: Target) -> Snapshot:
     """Look at the cluster, at etcd and at this host."""
     sources = sources_of(checks, plugins.sources()[0])
     with progress() as show, opened(target, show) as (doors, cluster):
-        return collect(sources, doors, cluster=cluster)
+        found = collect(sources, doors, cluster=cluster)
+    closed = doors[Kubernetes]
+    if isinstance(closed, Missing):  # the report says it too, after all that it says of this host
+        click.echo(f"k8sdiag: the cluster was not seen: {closed.reason}", err=True)
+    return found
 
 
 def look_at_host(checks: Iterable[Check], host: Host) -> Callable[[], Snapshot]:

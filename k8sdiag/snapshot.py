@@ -1,8 +1,6 @@
 """Snapshot <-> file: gzip-compressed JSON of facts and of the reasons for missing ones."""
 
 import gzip
-import os
-import tempfile
 import zlib
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from k8sdiag import files
 from k8sdiag.model import ConfigError, Cost, Fact, Missing, Snapshot
 from k8sdiag.version import VERSION
 
@@ -42,14 +41,6 @@ class _Header(Struct, rename="camel"):
     version: str = ""
 
 
-def must_be_writable(path: Path) -> None:
-    """Raises SnapshotError when a file can't be written there."""
-    if not path.parent.is_dir():
-        raise SnapshotError(f"{path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise SnapshotError(f"{path}: the folder {path.parent} is not writable")
-
-
 def save(snapshot: Snapshot, path: Path) -> None:
     """Write the file whole or not at all.
 
@@ -61,18 +52,8 @@ def save(snapshot: Snapshot, path: Path) -> None:
         for f in ("cluster", "taken_at", "missing", "seconds", "cost", "lab")
     }
     file = _File(api_version=API_VERSION, kind="Snapshot", version=VERSION, facts=raw, **fields)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                # mtime=0: the same snapshot is the same bytes.
-                out.write(gzip.compress(msgspec.json.encode(file), mtime=0))
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error
+    # mtime=0: the same snapshot is the same bytes.
+    files.write(path, gzip.compress(msgspec.json.encode(file), mtime=0), mode=0o600)
 
 
 def load(path: Path, types: dict[str, type[Fact]]) -> Snapshot:

@@ -74,6 +74,8 @@ def test_help_imports_nothing_heavy() -> None:
         pytest.param(["audit", "--skip", "zzz"], "`k8sdiag checks` lists them", id="skip"),
         pytest.param(["audit", "-o", "xml"], "unknown format 'xml'", id="format"),
         pytest.param(["audit", "-o", "json=/no/where/r.json"], "no folder /no/where", id="folder"),
+        pytest.param(["audit", "-o", "json=/tmp"], "/tmp: is a folder", id="output folder"),
+        pytest.param(["audit", "-o", "json="], "names no file", id="output without a name"),
         pytest.param(
             ["audit", "-o", "json", "-o", "table"], "all but one a file", id="two outputs"
         ),
@@ -102,7 +104,7 @@ def test_a_mistake_is_one_line_and_exit_2(args: list[str], says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("{", "kubeconfig", id="not YAML"),
+        pytest.param("{", "not YAML (line 1): expected the node content", id="not YAML"),
         pytest.param("", "kubeconfig", id="empty"),
         pytest.param("contexts: 7\nclusters: []", "not a kubeconfig", id="of another shape"),
         pytest.param(
@@ -149,6 +151,36 @@ def test_an_unreachable_server_skips_the_cluster_and_says_so(kubeconfig: Path) -
     assert dns["status"] == "skipped"
     assert "refused" in dns["reason"]
     assert "secret-token" not in done.stdout + done.stderr
+
+
+def test_a_failing_credential_plugin_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        """current-context: lab
+clusters: [{name: lab, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: lab, context: {cluster: lab, user: lab}}]
+users:
+- name: lab
+  user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /no/plugin}}
+"""
+    )
+    done = k8sdiag("audit", "--kubeconfig", path, "--check", "dns-search")
+
+    assert said(done).startswith("k8sdiag: the cluster was not seen: the credential plugin of")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+
+
+def test_an_unreachable_server_is_said_at_once(kubeconfig: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.json.gz"
+    audit = k8sdiag("audit", "--kubeconfig", kubeconfig)
+    snapshot = k8sdiag("snapshot", file, "--kubeconfig", kubeconfig)
+    forecast = k8sdiag("forecast", "--nodes", "9", "--kubeconfig", kubeconfig)
+
+    assert said(audit).startswith("k8sdiag: the cluster was not seen: the API server 127.0.0.1:")
+    assert audit.stderr.count("\n") == 1
+    assert (snapshot.returncode, file.is_file()) == (3, True)  # of this host, it tells
+    assert forecast.returncode == 3
+    assert said(forecast).count("Connection refused") == 1
 
 
 def test_without_a_kubeconfig_this_host_is_judged_and_the_rest_is_named() -> None:
@@ -211,11 +243,49 @@ def test_the_demo_finds_all_four_failures_and_the_report_is_always_the_same() ->
     assert report["nearestLimits"]
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -m k8sdiag audit --demo | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+@pytest.mark.parametrize("command", ["audit --demo", "checks", "--help"])
+def test_a_reader_that_goes_away_is_no_error_and_no_finding(command: str) -> None:
+    line = f"({sys.executable} -m k8sdiag {command}; echo $? >&2) | true"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
 
-    assert done.stderr == ""
+    assert done.stderr == "141\n"
+
+
+@pytest.mark.parametrize("command", ["audit --demo", "checks", "explain etcd-quota", "--version"])
+def test_a_full_disk_is_one_line(command: str) -> None:
+    line = f"{sys.executable} -m k8sdiag {command} > /dev/full"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+
+    assert said(done) == "k8sdiag: standard output cannot be written: No space left on device"
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_who_closes_standard_output_gets_the_code_and_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    line = f"{sys.executable} -m k8sdiag audit --demo -o table -o json={file} >&-"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(file.read_text())["kind"] == "Report"
+
+
+def test_what_stdout_can_not_take_is_in_the_files_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    line = f"{sys.executable} -m k8sdiag audit --demo -o table -o json={file} > /dev/full"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+
+    assert done.returncode == 2
+    assert json.loads(file.read_text())["kind"] == "Report"
+
+
+def test_a_file_that_can_not_be_written_costs_no_other_format(tmp_path: Path) -> None:
+    file = tmp_path / "r.md"
+    outputs = ["-o", "json=/dev/full", "-o", f"markdown={file}", "-o", "table"]
+    done = k8sdiag("audit", "--demo", *outputs)
+
+    assert said(done) == "k8sdiag: /dev/full: cannot be written: No space left on device"
+    assert (done.returncode, "NEAREST LIMIT" in done.stdout) == (2, True)
+    assert file.read_text().startswith("# k8sdiag")
 
 
 def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from k8sdiag.model import Cost, Fact, Missing, Snapshot
+from k8sdiag.model import ConfigError, Cost, Fact, Missing, Snapshot
 from k8sdiag.snapshot import SnapshotError, load, save
 
 
@@ -81,5 +81,5 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match="No such file"):
+    with pytest.raises(ConfigError, match="No such file"):
         save(SNAPSHOT, tmp_path / "none" / "s")

@@ -112,10 +112,14 @@ def snapshot(file: Path, **cluster: Any) -> int:
 
     The file holds no Secret, no environment value, no annotation and no token; it does name
     the cluster's workloads, images and nodes, and only its owner can read it.
+
+    The exit code is 3 when the cluster's nodes could not be seen.
     """
     from k8sdiag import run
     from k8sdiag.doors import Target
-    from k8sdiag.snapshot import must_be_writable, save
+    from k8sdiag.errors import FINE, NOT_JUDGED
+    from k8sdiag.files import must_be_writable
+    from k8sdiag.snapshot import save
 
     must_be_writable(file)  # before minutes of reading, not after
     facts = run.look(run.choose((), (), None).values(), Target(**cluster))
@@ -124,4 +128,4 @@ def snapshot(file: Path, **cluster: Any) -> int:
     click.echo(f"{file}: {len(facts.facts)} facts, {size:,} bytes", err=True)
     for reason in dict.fromkeys(m.reason for m in facts.missing.values() if m.asked):
         click.echo(f"not seen: {reason}", err=True)
-    return 0
+    return FINE if "Nodes" in facts.facts else NOT_JUDGED

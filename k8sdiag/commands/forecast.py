@@ -67,8 +67,8 @@ def forecast(
     try:
         projection = project(report, nodes, pods_per_node)
     except UnknownSizeError as error:
-        reasons = dict.fromkeys(o.reason for o in report.outcomes if o.reason)
-        click.echo(f"k8sdiag: {error}: {'; '.join(reasons) or 'no check read them'}", err=True)
+        why = dict.fromkeys(m.reason for n, m in facts.missing.items() if n in ("Nodes", "Pods"))
+        click.echo(f"k8sdiag: {error}: {'; '.join(why) or 'no check read them'}", err=True)
         return NOT_JUDGED
     if output == "json":
         click.echo(_json(projection))

@@ -121,6 +121,7 @@ def _from_files(paths: list[Path], context: str | None, *, named: bool) -> Login
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
         problem = (getattr(error, "problem", None) or "no text").partition(" '")[0]
+        problem = problem.removesuffix(", but found")
         raise ConfigError(f"{where}: not YAML{line}: {problem}") from error
     except ConfigException as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
