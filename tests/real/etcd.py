@@ -54,17 +54,22 @@ def started(
     members: int = 1,
     quota_bytes: int | None = None,
     extra_args: Sequence[str] = (),
+    versions: Sequence[str] = (),
+    ports: Sequence[Sequence[int]] = (),
+    data: Path | None = None,
 ) -> Iterator[EtcdCluster]:
     """An etcd whose every member answers /health, until the block ends.
 
     Clients must show a certificate when there is TLS; peers talk plainly, on the loopback.
+    `versions` are of the members, if they differ. `ports` (client, peer and metrics of each) give
+    the members the identities that they had before; `data` is kept, and used where it is there.
     """
-    etcd = program(PROGRAMS[version])
+    etcds = [program(PROGRAMS[v]) for v in versions or [version] * members]
     scheme = "https" if tls else "http"
     authority = Authority(folder / "pki", "etcd-ca") if tls else None
     client = authority.issue("etcd-client") if authority else None
-    ports = [free_ports(3) for _ in range(members)]
-    names = [f"etcd-{number}" for number in range(members)]
+    ports = ports or [free_ports(3) for _ in etcds]
+    names = [f"etcd-{number}" for number in range(len(etcds))]
     peers = [f"http://127.0.0.1:{peer}" for _, peer, _ in ports]
     shared = ["--initial-cluster", ",".join(map("=".join, zip(names, peers, strict=True)))]
     if authority:
@@ -73,10 +78,13 @@ def started(
         shared += ["--client-cert-auth", "--trusted-ca-file", str(authority.ca)]
     if quota_bytes is not None:
         shared += ["--quota-backend-bytes", str(quota_bytes)]
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        data = stack.enter_context(scratch(folder / "data"))
+        data = data or stack.enter_context(scratch(folder / "data"))
         begun = []
-        for name, peer, (client_port, _, metrics_port) in zip(names, peers, ports, strict=True):
+        for etcd, name, peer, (client_port, _, metrics_port) in zip(
+            etcds, names, peers, ports, strict=True
+        ):
             endpoint = f"{scheme}://127.0.0.1:{client_port}"
             metrics_url = f"http://127.0.0.1:{metrics_port}"
             command: list[str | Path] = [etcd, "--name", name, "--data-dir", data / name]
