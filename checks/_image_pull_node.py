@@ -92,7 +92,7 @@ def unbounded(subject: str, forecasts: list[Forecast], limits: ImagePull) -> Ite
         subject=subject,
         message=f"when {demand.node.name} starts cold, {demand.pods} pods pull at once, "
         f"{worst.how}, onto a disk of {limits.disk_mib_per_second:g} MiB/s: they share it, so that "
-        f"even the smallest wait for most of the {time(worst.cold_seconds)} that all of them take",
+        f"each is slower, the first as well; all of them take {time(worst.cold_seconds)} or more",
         observed=float(demand.pods),
         limit=float(limits.slow_disk_pulls),
         remedy=in_parallel(demand.node, min(3, limits.parallel_pulls)),
