@@ -17,11 +17,12 @@ MIB = 2**20
 class Rates(Struct, frozen=True, kw_only=True):
     """What a node's parts do; each value is an assumption until somebody measured it."""
 
-    # One TCP stream from a registry.
+    # One TCP stream from a registry: 25 (containerd issue 8160) to 184 MiB/s (issue 13559).
     stream_bytes_per_second: float = 60 * MIB
     # The node's network link: 10 Gbit/s.
     link_bytes_per_second: float = 10e9 / 8
-    # Go's gzip on one core, of compressed bytes: 77 to 92 MiB/s (containerd issue 13559).
+    # Go's gzip on one core, of compressed bytes: 77 to 92 MiB/s (containerd issue 13559), and
+    # 83 of a PyTorch image (pull request 13560).
     gunzip_bytes_per_second: float = 80 * MIB
     # A local NVMe disk, so that the disk is not what a lower bound rests on.
     disk_bytes_per_second: float = 1000 * MIB
