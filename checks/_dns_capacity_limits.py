@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from k8sdiag.model import Limits
+from k8sdiag.model import Limits, Share
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
@@ -21,20 +21,20 @@ class DnsCapacity(Limits, frozen=True, kw_only=True):
     # A provider states it for its managed replicas; coredns/deployment measured up to 17,000 a
     # core in 2018.
     queries_per_replica: _Positive = 5000.0
-    busy_ratio: _Positive = 0.8
+    busy_ratio: Share = 0.8
     # Assumed of every pod where no metrics are read. With 8 queries a lookup and 30 pods a node it
     # is what the autoscaler's 16 nodes a replica make room for.
     lookups_per_pod: _Positive = 1.0
     # Memory by coredns/deployment: (pods + services) / 1000 + 54 MB, with autopath / 250 + 56.
-    memory_ratio: _Positive = 0.9
-    memory_critical: _Positive = 0.97  # of what is measured; the kernel kills at 1
+    memory_ratio: Share = 0.9
+    memory_critical: Share = 0.97  # of what is measured; the kernel kills at 1
     # A pure walk of three search domains is 75 % NXDOMAIN.
-    nxdomain_ratio: _Positive = 0.7
+    nxdomain_ratio: Share = 0.7
     nxdomain_queries: _Positive = 1000.0  # a second; below them waste hurts nobody
     # The alerts of coredns-mixin.
-    servfail_ratio: _Positive = 0.01
-    servfail_critical: _Positive = 0.03
-    refused_ratio: _Positive = 0.01
+    servfail_ratio: Share = 0.01
+    servfail_critical: Share = 0.03
+    refused_ratio: Share = 0.01
     # SIG Scalability's DNS test asks for 100 ms; coredns-mixin alerts at 4 s.
     p99_seconds: _Positive = 0.1
     # Where it is the time of servers outside: a fifth of what resolvers wait (resolv.conf(5)).
@@ -46,4 +46,4 @@ class DnsCapacity(Limits, frozen=True, kw_only=True):
     # 100 at once are 1,000 a second where an upstream answers within 100 ms.
     least_concurrent: _Count = 100
     # Nodes restart: so many of the ready ones must have NodeLocal DNSCache.
-    node_local_ratio: _Positive = 0.95
+    node_local_ratio: Share = 0.95

@@ -1,6 +1,6 @@
 """The numbers of the check etcd-health."""
 
-from k8sdiag.model import Limits
+from k8sdiag.model import Limits, Share
 
 
 class EtcdHealth(Limits, frozen=True, kw_only=True):
@@ -10,7 +10,7 @@ class EtcdHealth(Limits, frozen=True, kw_only=True):
     slow_at_least: int = 3  # so many slow ones in the window: one alone is a hiccup
     leader_changes: int = 4  # in 15 minutes; etcdHighNumberOfLeaderChanges of etcd's mixin
     clock_seconds: float = 1.0  # off; etcd's peers warn of as much ("clock drift", rafthttp)
-    in_use_spread: float = 0.2  # of the largest; all members store the same
+    in_use_spread: Share = 0.2  # of the largest; all members store the same
     spread_bytes: int = 104857600  # a smaller difference comes and goes with free pages
     default_quota_nodes: int = 1000  # etcd's hardware guide: 1 GB of data from this size on
     events_apart_nodes: int = 1000  # Kubernetes' "large clusters": events in an etcd of their own

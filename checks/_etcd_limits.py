@@ -1,14 +1,14 @@
 """The numbers of the check etcd-quota."""
 
-from k8sdiag.model import Limits
+from k8sdiag.model import Limits, Share
 
 
 class EtcdQuota(Limits, frozen=True, kw_only=True):
-    warning: float = 0.75  # of the quota; as OpenShift's etcdDatabaseQuotaLowSpace
-    critical: float = 0.9  # of the quota; etcd's own mixin pages at 0.95
-    freed: float = 0.9  # of the quota; below it an armed alarm is stale (etcd-defrag's default)
-    fragmented: float = 0.5  # in use of the file; as the mixin's HighFragmentationRatio
-    fragmented_from: float = 0.5  # of the quota; below it free pages harm nobody
+    warning: Share = 0.75  # of the quota; as OpenShift's etcdDatabaseQuotaLowSpace
+    critical: Share = 0.9  # of the quota; etcd's own mixin pages at 0.95
+    freed: Share = 0.9  # of the quota; below it an armed alarm is stale (etcd-defrag's default)
+    fragmented: Share = 0.5  # in use of the file; as the mixin's HighFragmentationRatio
+    fragmented_from: Share = 0.5  # of the quota; below it free pages harm nobody
     fragmented_bytes: int = 104857600  # a smaller file is not worth a blocked member; the mixin's
     largest_quota_bytes: int = 8589934592  # "suggested maximum" of etcd's docs; it warns above
     entries_behind: int = 5000  # maxGapBetweenApplyAndCommitIndex: etcd refuses requests beyond

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from k8sdiag import neighbors
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable
-from k8sdiag.model import Finding, Limits, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Severity, Share, Unseen, Usage
 
 NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
 
 
 class NeighborTableLimits(Limits, frozen=True, kw_only=True):
-    near: float = 0.8  # of gc_thresh3; only a warning, for part of the rest may be exempt too
-    half: float = 0.5  # of gc_thresh3; a table that has refused before should stay below it
+    near: Share = 0.8  # of gc_thresh3; only a warning, for part of the rest may be exempt too
+    half: Share = 0.5  # of gc_thresh3; a table that has refused before should stay below it
     # Fewer refusals since boot are one short burst: each packet to a new peer counts as one.
     refusals: int = 10
     # Past gc_thresh2 the kernel collects by force on allocation, at most once in 5 seconds
@@ -20,7 +20,7 @@ class NeighborTableLimits(Limits, frozen=True, kw_only=True):
     flush_seconds: float = 10.0  # a forced collection is this recent where they go on: twice 5 s
     # How far past gc_thresh2, on the way to gc_thresh3, a table must stay though it is collected
     # by force: idle pods' multicast NDP entries hover at gc_thresh2 and do no harm.
-    collecting: float = 0.25
+    collecting: Share = 0.25
     # More than so many times gc_thresh3 can't count against it: most must be exempt.
     possible: float = 1.1
 

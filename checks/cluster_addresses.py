@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from k8sdiag.facts.cluster import ControlPlane, Services
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Share, Unseen, Usage
 
 
 class ClusterAddresses(Limits, frozen=True, kw_only=True):
-    warning: float = 0.8  # of a range: a larger one takes weeks of work
-    critical: float = 0.95  # of a range: the next scale-up may be the last
+    warning: Share = 0.8  # of a range: a larger one takes weeks of work
+    critical: Share = 0.95  # of a range: the next scale-up may be the last
 
 
 def check(

@@ -10,12 +10,12 @@ from k8sdiag import sysctl
 from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
 from k8sdiag.facts.kernel import Conntrack
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
 
 class ConntrackLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.75  # of nf_conntrack_max; node-mixin's NodeHighNumberConntrackEntriesUsed
-    critical: float = 0.9  # as node-problem-detector judges it; drops above it are the full table's
+    warning: Share = 0.75  # of nf_conntrack_max; node-mixin's NodeHighNumberConntrackEntriesUsed
+    critical: Share = 0.9  # as node-problem-detector judges it; drops above it are the full table's
 
 
 def check(

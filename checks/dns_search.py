@@ -26,7 +26,7 @@ from k8sdiag.kubeletdns import (
     SearchLimits,
     limits_of,
 )
-from k8sdiag.model import Finding, Limits, Missing, Said, Severity, Unseen
+from k8sdiag.model import Finding, Limits, Missing, Said, Severity, Share, Unseen
 
 _Positive = Annotated[float, Meta(gt=0)]
 
@@ -40,7 +40,7 @@ class DnsSearch(Limits, frozen=True, kw_only=True):
     external_lookups_per_second: _Positive = 1.0
     # Workloads with a finding of their own: the largest, if they waste this part of all.
     workloads: Annotated[int, Meta(ge=0)] = 10
-    worth_ratio: float = 0.01
+    worth_ratio: Share = 0.01
     # One finding for all of them, with an admission policy of Kyverno that sets ndots on new pods.
     kyverno: bool = False
     # Search domains that a node's file may add where it is not known: GKE's are three.

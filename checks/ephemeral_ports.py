@@ -11,7 +11,7 @@ from k8sdiag import sysctl
 from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
 from k8sdiag.facts.kernel import EphemeralPorts
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
 WIDER = {
     "net.ipv4.ip_local_reserved_ports": "30000-32767",  # those of NodePort services
@@ -20,8 +20,8 @@ WIDER = {
 
 
 class EphemeralPortsLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.7  # of the range, towards one peer; finding a free port gets slow before
-    critical: float = 0.95  # our judgment: a burst of connections ends it
+    warning: Share = 0.7  # of the range, towards one peer; finding a free port gets slow before
+    critical: Share = 0.95  # our judgment: a burst of connections ends it
 
 
 def check(

@@ -10,14 +10,14 @@ from k8sdiag import sysctl
 from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
 from k8sdiag.facts.kernel import FileHandles
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
 UNLIMITED = 1 << 60  # systemd sets the largest number there is
 
 
 class FileHandlesLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.7  # of fs.file-max; both as node-mixin's NodeFileDescriptorLimit
-    critical: float = 0.9
+    warning: Share = 0.7  # of fs.file-max; both as node-mixin's NodeFileDescriptorLimit
+    critical: Share = 0.9
 
 
 def check(

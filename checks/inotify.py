@@ -11,16 +11,16 @@ from k8sdiag import sysctl
 from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
 from k8sdiag.facts.kernel import Inotify
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
 ENOUGH = {"instances": 8192, "watches": 524_288}  # what distributions for Kubernetes set
 
 
 class InotifyLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.8  # of what one user may have; our judgment
-    critical: float = 1.0  # the next one fails
+    warning: Share = 0.8  # of what one user may have; our judgment
+    critical: Share = 1.0  # the next one fails
     # Some processes hide their files from root itself, key agents say; so many leave a picture.
-    hidden: float = 0.05  # of all processes
+    hidden: Share = 0.05  # of all processes
 
 
 def check(

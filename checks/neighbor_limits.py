@@ -10,7 +10,7 @@ from k8sdiag import neighbors
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable, NeighborTables
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Share, Unseen, Usage
 from k8sdiag.neighbors import Need, Network
 
 NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
@@ -19,7 +19,7 @@ NAMES = {"ipv4": "IPv4 (ARP)", "ipv6": "IPv6 (NDP)"}
 class NeighborLimits(Limits, frozen=True, kw_only=True):
     large_nodes: int = 500  # a node of a larger cluster should have more than the default
     pods_per_node: int = 110  # where it is not known: the kubelet's own default (maxPods)
-    half: float = 0.5  # of a limit; needs beyond it are not served by one family alone
+    half: Share = 0.5  # of a limit; needs beyond it are not served by one family alone
     # Entries below gc_thresh1 are never aged out; the kernel's default, net/ipv4/arp.c.
     gc_thresh1: int = 128
 

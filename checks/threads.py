@@ -10,14 +10,14 @@ from k8sdiag import sysctl
 from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
 from k8sdiag.facts.kernel import Threads
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
 PID_MAX_LIMIT = 4_194_304  # the most on 64 bits, include/linux/threads.h
 
 
 class ThreadsLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.7  # of the smaller limit; as the node monitoring agent of EKS judges it
-    critical: float = 0.9  # the next restart of a large pod may not find room; our judgment
+    warning: Share = 0.7  # of the smaller limit; as the node monitoring agent of EKS judges it
+    critical: Share = 0.9  # the next restart of a large pod may not find room; our judgment
 
 
 def check(

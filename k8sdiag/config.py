@@ -10,6 +10,8 @@ reason = "the shop moves to fully qualified names with release 14"
 expires = 2026-12-01
 """
 
+import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterable
@@ -19,7 +21,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from k8sdiag.model import Check, ConfigError, Waiver
+from k8sdiag.model import Check, ConfigError, Limits, Waiver
 
 __all__ = ["ConfigError", "apply", "find", "read", "waivers"]
 
@@ -70,12 +72,26 @@ def apply(
             )
         if check.limits is None:
             raise ConfigError(f"{path}: [checks.{check_id}]: this check has no limits to set")
-        try:
-            limits = msgspec.convert(values, type=type(check.limits))
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{path}: [checks.{check_id}]: {error}") from error
+        limits = _limits(values, type(check.limits), f"{path}: [checks.{check_id}]")
         result[check_id] = replace(check, limits=limits)
     return result
+
+
+def _limits(values: object, known: type[Limits], place: str) -> Limits:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place}: it must be a table, with one line for each limit")
+    names = known.__struct_fields__
+    for name, value in values.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise ConfigError(f"{place}: there is no limit {name!r}: {hint}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{place}: {name} = {value}: nothing is above or below that")
+    try:
+        return msgspec.convert(values, type=known)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{place}: {error}") from error
 
 
 def waivers(

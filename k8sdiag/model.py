@@ -6,9 +6,9 @@ Everything else in the package is a function from some of these to others.
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Severity(StrEnum):
@@ -67,6 +67,10 @@ class Missing(Struct, frozen=True):
 
     reason: str
     asked: bool = True  # False: this command does not look for it, so its absence says nothing
+
+
+# The type of a limit that is a part of something: 0.8, and never 80.
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

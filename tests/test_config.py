@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from k8sdiag import config
-from k8sdiag.model import Check, Limits, Said
+from k8sdiag.model import Check, Limits, Said, Share
 
 
 class DamLimits(Limits, frozen=True, kw_only=True):
-    warning: float = 0.7
+    warning: Share = 0.7
+    rain_mm: float = 40.0
 
 
 def run() -> Iterator[Said]:
@@ -57,6 +58,13 @@ def test_a_limit_is_set(tmp_path: Path) -> None:
     assert checks["gate"] == CHECKS["gate"]
 
 
+@pytest.mark.parametrize("share", ["0", "1", "0.0"])
+def test_none_and_all_are_shares(share: str, tmp_path: Path) -> None:
+    limits = apply(f"[checks.dam]\nwarning = {share}\nrain_mm = 80", tmp_path)["dam"].limits
+
+    assert limits == DamLimits(warning=float(share), rain_mm=80)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -64,7 +72,13 @@ def test_a_limit_is_set(tmp_path: Path) -> None:
         pytest.param("[check.dam]", r"unknown table \[check\]", id="unknown table"),
         pytest.param("checks = 1", "must be tables", id="no table"),
         pytest.param("[checks.dan]", "no such check", id="unknown check"),
-        pytest.param("[checks.dam]\nwaring = 1.0", "unknown field `waring`", id="unknown limit"),
+        pytest.param("[checks.dam]\nwaring = 1.0", "did you mean warning?", id="a typing error"),
+        pytest.param("[checks.dam]\nx = 1.0", "there are warning, rain_mm", id="unknown limit"),
+        pytest.param("[checks.dam]\nwarning = 70", "<= 1.0 - at `\\$.warning`", id="70 for 0.7"),
+        pytest.param("[checks.dam]\nwarning = -0.1", ">= 0.0", id="less than nothing"),
+        pytest.param("[checks.dam]\nrain_mm = nan", "rain_mm = nan: nothing", id="no number"),
+        pytest.param("[checks.dam]\nrain_mm = inf", "rain_mm = inf: nothing", id="endless"),
+        pytest.param("[checks]\ndam = 0.5", "must be a table", id="a number for a table"),
         pytest.param("[checks.dam]\nwarning = 'x'", "Expected `float`, got `str`", id="wrong type"),
         pytest.param("[checks.gate]\nx = 1", "has no limits", id="a check without limits"),
     ],
