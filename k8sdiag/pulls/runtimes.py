@@ -38,6 +38,6 @@ def progress_timeout(name: str, of: Release) -> float:
 
 
 def fixed_timeout(name: str, of: Release) -> bool:
-    """Whether this release has that timeout built in, and nothing changes it."""
+    """Whether this release has that timeout, or none, built in, and nothing changes it."""
     option, _ = _CRIO_10_SECONDS.get(of[:2], (0, 0))
-    return name == "cri-o" and of[2] < option
+    return name == "cri-o" and (of < (1, 30, 0) or of[2] < option)

@@ -29,10 +29,13 @@ def mend(error: Unavailable) -> str:
 
 
 def flag(process: Process, names: Iterable[str]) -> str | None:
-    """The value that its command line gives the first of these flags; all else stays unread."""
+    """The value that its command line gives the first of these flags; all else stays unread.
+
+    Of a flag that is given twice the last one counts, as in all of Go's packages for them.
+    """
     words = process.arguments
     for name in names:
-        for i, word in enumerate(words):
+        for i, word in reversed(list(enumerate(words))):
             stem, equals, value = word.partition("=")
             if stem.startswith("-") and stem.lstrip("-") == name:
                 return value if equals else words[i + 1] if i + 1 < len(words) else ""

@@ -13,7 +13,7 @@ from k8sdiag.readers.host import Absent, Host
 from k8sdiag.readers.processes import Process
 from k8sdiag.sources import _containerd, _crio, _docker
 from k8sdiag.sources._process import contained, flag, mend, root_of
-from k8sdiag.sources._runtime_files import in_folder, optional, registries, with_imports
+from k8sdiag.sources._runtime_files import in_folder, optional, registries, toml, with_imports
 
 KEEP_SECONDS = 60.0  # files that change when a node is set up anew
 
@@ -82,8 +82,13 @@ def _read_containerd(host: Host, root: str, process: Process, version: str) -> _
 
 
 def _read_crio(host: Host, root: str, process: Process, version: str) -> _Read:
-    files = optional(host, root, flag(process, ("config", "c")) or "/etc/crio/crio.conf")
-    files += in_folder(host, root, flag(process, ("config-dir", "d")) or "/etc/crio/crio.conf.d")
+    file = flag(process, ("config", "c"))
+    folder = flag(process, ("config-dir", "d"))
+    # Without a flag the file may be missing; an empty name is no file, and no folder.
+    files = optional(host, root, "/etc/crio/crio.conf") if file is None else []
+    files += [toml(host, root, file)] if file else []
+    if folder != "":
+        files += in_folder(host, root, folder or "/etc/crio/crio.conf.d")
     given = flag(process, ("pull-progress-timeout",))
     return _crio.effective(files, given, version, runtimes.release(version))
 
@@ -110,8 +115,10 @@ def _read_docker(host: Host, root: str, process: Process, version: str) -> _Read
 
 
 def _version(host: Host, root: str, process: Process) -> str:
-    """By its program's own file, else by the package that this file is of."""
+    """By its program's own file, by what it wrote down, or by the package that it is of."""
     told = gobuild.version(host.path(f"/proc/{process.pid}/exe"), process.name)
+    if not told and process.name == "crio":
+        told = _crio.written_version(host, root)
     if told or not process.arguments[:1] or not process.arguments[0].startswith("/usr/bin/"):
         return told
     try:

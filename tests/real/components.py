@@ -34,6 +34,7 @@ CACHE = Path(os.environ.get("K8SDIAG_CACHE") or ROOT / ".cache").absolute()
 KUBERNETES = "1.36.3"
 ETCD = "3.6.16"
 CONTAINERD = "2.3.7"
+CRIO = "1.34.0"
 
 
 class MissingError(Exception):
@@ -48,24 +49,30 @@ class Go:
     version: str
     package: str
     ldflags: str = ""
+    tags: str = ""
 
     def provide(self, name: str, folder: Path) -> None:
         if not shutil.which("go"):
             raise MissingError("needs Go (https://go.dev/dl) to be built from its module")
         with tempfile.TemporaryDirectory(prefix="k8sdiag-go-") as work:
             self._go("mod", "init", "k8sdiag.invalid/build", cwd=work)
-            replaces = [f"-replace={m}={m}@{v}" for m, v in self._staging(work)]
+            told = self._go("mod", "download", "-json", f"{self.module}@v{self.version}", cwd=work)
+            source = Path(json.loads(told)["Dir"])
+            replaces = [f"-replace={m}={m}@{v}" for m, v in self._staging(source)]
             require = f"-require={self.module}@v{self.version}"
             self._go("mod", "edit", require, *replaces, cwd=work)
-            flags = ["-mod=mod", "-trimpath", f"-ldflags=-s -w {self.ldflags}"]
+            if (sums := source / "go.sum").exists():
+                # Its own sums of all that it needs: the public database lacks a few.
+                Path(work, "go.sum").write_bytes(sums.read_bytes())
+            flags = ["-mod=mod", "-trimpath", f"-tags={self.tags}"]
+            flags.append(f"-ldflags=-s -w {self.ldflags}")
             self._go("build", *flags, "-o", str(folder / name), self.package, cwd=work)
 
-    def _staging(self, work: str) -> list[tuple[str, str]]:
+    def _staging(self, source: Path) -> list[tuple[str, str]]:
         """Kubernetes' own modules, which its go.mod finds beside it and nobody else can."""
         if self.module != "k8s.io/kubernetes":
             return []
-        told = self._go("mod", "download", "-json", f"{self.module}@v{self.version}", cwd=work)
-        go_mod = Path(json.loads(told)["GoMod"]).read_text()
+        go_mod = (source / "go.mod").read_text()
         version = "v0." + self.version.partition(".")[2]
         names = re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", go_mod, re.MULTILINE)
         return [(name, version) for name in names]
@@ -158,6 +165,13 @@ COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "containerd-2": _containerd("containerd"),
     "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
     "runc": Deb("runc", "usr/sbin/runc"),
+    # With tags for those of its parts that need C libraries.
+    "crio": Go(
+        "github.com/cri-o/cri-o",
+        CRIO,
+        "github.com/cri-o/cri-o/cmd/crio",
+        tags="containers_image_openpgp,exclude_graphdriver_btrfs",
+    ),
     # Not a program but its static C library, to link one with (gcc does it).
     "musl": Deb("musl-dev", f"usr/lib/{platform.machine()}-linux-musl/libc.a"),
 }

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,17 +20,24 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 def lay_out(folder: Path, program: Path, arguments: list[str]) -> None:
-    """The image's parts by their digests, and which of them is its manifest."""
+    """An image of one layer with this program."""
+    lay_out_layers(folder, {"program": program}, ["/program", *arguments])
+
+
+def lay_out_layers(folder: Path, files: Mapping[str, Path], entrypoint: Sequence[str] = ()) -> None:
+    """The image's parts by their digests, a layer for each file, and which is its manifest."""
     folder.mkdir()
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as archive:
-        archive.add(program, arcname="program")
-    parts = [_part(folder, LAYER, layer.getvalue())]
+    parts = []
+    for name, file in files.items():
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as archive:
+            archive.add(file, arcname=name)
+        parts.append(_part(folder, LAYER, layer.getvalue()))
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Entrypoint": ["/program", *arguments]},
-        "rootfs": {"type": "layers", "diff_ids": [parts[0]["digest"]]},
+        "config": {"Entrypoint": entrypoint},
+        "rootfs": {"type": "layers", "diff_ids": [part["digest"] for part in parts]},
     }
     parts.insert(0, _part(folder, CONFIG, json.dumps(config).encode()))
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": parts[0], "layers": parts[1:]}
@@ -43,15 +51,24 @@ def _part(folder: Path, kind: str, content: bytes) -> dict[str, object]:
     return {"mediaType": kind, "size": len(content), "digest": digest}
 
 
-def serve(folder: Path, port: int) -> None:
+def handler(
+    folder: Path, share: float = 1.0, then: Callable[[], object] = lambda: None
+) -> type[BaseHTTPRequestHandler]:
+    """What answers for the image of this folder; `then` is called at this share of a layer."""
     manifest = (folder / "manifest").read_text()
+    layers = {part["digest"] for part in json.loads((folder / manifest).read_text())["layers"]}
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.reply()
 
         def do_GET(self) -> None:
-            self.wfile.write(self.reply())
+            body = self.reply()
+            first = int(len(body) * share)
+            self.wfile.write(body[:first])
+            if self.path.rpartition("/")[2] in layers:
+                then()
+            self.wfile.write(body[first:])
 
         def reply(self) -> bytes:
             name = self.path.rpartition("/")[2]
@@ -66,7 +83,11 @@ def serve(folder: Path, port: int) -> None:
             self.end_headers()
             return body
 
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    return Handler
+
+
+def serve(folder: Path, port: int) -> None:
+    ThreadingHTTPServer(("127.0.0.1", port), handler(folder)).serve_forever()
 
 
 if __name__ == "__main__":

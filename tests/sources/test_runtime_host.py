@@ -1,20 +1,20 @@
-"""CRI-O and cri-dockerd can't run here: their files and flags have the shapes of their manuals.
+"""The runtimes' processes, files and versions on a host; cri-dockerd's as its manual has them.
 
-containerd's settings are held to containerd itself in tests/real/test_containerd_config.py.
+What containerd says of its settings is in tests/real/test_containerd_config.py; CRI-O's are in
+test_crio.py.
 """
 
 from pathlib import Path
 
 import pytest
 
-from k8sdiag.facts.runtime import HostRuntime
 from k8sdiag.model import Unavailable
 from k8sdiag.pulls import runtimes
 from k8sdiag.readers import gobuild
-from k8sdiag.readers.host import Host
 from k8sdiag.sources._containerd import effective
 from k8sdiag.sources._containerd_files import File
-from k8sdiag.sources.runtime_host import collect
+from tests import hosttree
+from tests.hosttree import look, run, write
 
 SECRET = "abcdef.0123456789abcdef"
 OLD = "io.containerd.grpc.v1.cri"
@@ -24,12 +24,7 @@ TRANSFER = "io.containerd.transfer.v1.local"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A host that runs nothing of Kubernetes, whose name is node-1."""
-    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
-    (tmp_path / "proc/sys/kernel/hostname").write_text("node-1\n")
-    (tmp_path / "proc/stat").write_text("btime 1700000000\n")
-    run(tmp_path, "systemd", pid=1)
-    return tmp_path
+    return hosttree.lay_out(tmp_path)
 
 
 @pytest.fixture
@@ -38,25 +33,6 @@ def version(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     told: dict[str, str] = {}
     monkeypatch.setattr(gobuild, "version", lambda path, name: told.get(name, ""))
     return told
-
-
-def run(tree: Path, name: str, *arguments: str, pid: int = 812) -> None:
-    """A process as /proc tells it (proc_pid_stat(5))."""
-    folder = tree / f"proc/{pid}"
-    folder.mkdir()
-    (folder / "stat").write_text(f"{pid} ({name}) S 1 {pid} {pid} 0 -1 " + "0 " * 45 + "\n")
-    (folder / "status").write_text(f"Name:\t{name}\n")
-    words = (f"/usr/bin/{name}", *arguments)
-    (folder / "cmdline").write_bytes(b"".join(a.encode() + b"\0" for a in words))
-
-
-def write(tree: Path, path: str, text: str) -> None:
-    (tree / path).parent.mkdir(parents=True, exist_ok=True)
-    (tree / path).write_text(text)
-
-
-def look(tree: Path) -> HostRuntime:
-    return collect(Host(procfs=tree / "proc", rootfs=tree))
 
 
 def test_a_host_without_a_runtime(tree: Path) -> None:
@@ -190,53 +166,6 @@ def test_a_setting_of_the_wrong_kind_is_said(tree: Path, version: dict[str, str]
     assert found.runtime.progress_timeout_seconds is None
     gap = "image_pull_progress_timeout of /etc/containerd/config.toml"
     assert found.unseen == {gap: "'soon' is no duration"}
-
-
-CRIO = [
-    pytest.param("1.28.4", "", (), 0.0, "default", id="before the deadline"),
-    pytest.param("1.30.4", "", (), 10.0, "default", id="10 s, built in"),
-    pytest.param("1.30.4", "0s", (), 10.0, "default", id="built in, whatever a file says"),
-    pytest.param("1.31.3", "", (), 10.0, "default", id="10 s by default"),
-    pytest.param("1.31.3", "2m", (), 120.0, "/etc/crio/crio.conf.d/10-a.conf", id="set"),
-    pytest.param("1.33.0", "", (), 0.0, "default", id="off by default"),
-    pytest.param("", "90s", (), 90.0, "/etc/crio/crio.conf.d/10-a.conf", id="set, version unknown"),
-    pytest.param("", "", (), None, None, id="unset, version unknown"),
-    pytest.param(
-        "1.32.0",
-        "2m",
-        ("--pull-progress-timeout=5m",),
-        300.0,
-        "--pull-progress-timeout",
-        id="a flag over all",
-    ),
-]
-
-
-@pytest.mark.parametrize(("number", "value", "flags", "seconds", "source"), CRIO)
-def test_crio(
-    tree: Path,
-    version: dict[str, str],
-    number: str,
-    value: str,
-    flags: tuple[str, ...],
-    seconds: float | None,
-    source: str | None,
-) -> None:
-    version["crio"] = number
-    run(tree, "crio", *flags)
-    write(tree, "etc/crio/crio.conf", '[crio.image]\npause_image = "p"\n')
-    if value:
-        write(tree, "etc/crio/crio.conf", '[crio.image]\npull_progress_timeout = "1s"\n')
-        text = f'[crio.image]\npull_progress_timeout = "{value}"\n'
-        write(tree, "etc/crio/crio.conf.d/10-a.conf", text)
-
-    found = look(tree)
-
-    assert found.runtime
-    assert found.runtime.progress_timeout_seconds == seconds
-    assert found.runtime.sources.get("progress_timeout_seconds") == source
-    assert (found.runtime.max_concurrent_downloads, found.runtime.downloads_per) == (6, "image")
-    assert bool(found.unseen) == (seconds is None)
 
 
 @pytest.mark.parametrize(
