@@ -21,11 +21,12 @@ from tests.test_rules import RULES
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "exporters.md").read_text()
-MANIFESTS = {
-    (found["kind"], found["metadata"]["name"]): found
-    for file in sorted((ROOT / "deploy" / "kubernetes").glob("*.yml"))
+APPLIED = [  # by `kubectl apply -f deploy/kubernetes/`, in this order
+    found
+    for file in sorted((ROOT / "deploy" / "kubernetes").iterdir())
     for found in yaml.safe_load_all(file.read_text())
-}
+]
+MANIFESTS = {(found["kind"], found["metadata"]["name"]): found for found in APPLIED}
 WORKLOADS = {
     "node": MANIFESTS["DaemonSet", "k8sdiag-node"],
     "cluster": MANIFESTS["Deployment", "k8sdiag-cluster"],
@@ -155,7 +156,8 @@ def test_the_bindings_are_for_the_account_that_the_cluster_exporter_has() -> Non
 
 
 def test_the_pod_monitor_finds_both() -> None:
-    monitor = MANIFESTS["PodMonitor", "k8sdiag"]["spec"]
+    file = ROOT / "deploy" / "prometheus" / "podmonitor.yml"
+    monitor = yaml.safe_load(file.read_text())["spec"]
     wanted = monitor["selector"]["matchLabels"]
     (endpoint,) = monitor["podMetricsEndpoints"]
 
@@ -165,3 +167,14 @@ def test_the_pod_monitor_finds_both() -> None:
         assert workload["spec"]["selector"]["matchLabels"] == labels
         assert wanted.items() <= labels.items()
         assert template["spec"]["containers"][0]["ports"][0]["name"] == endpoint["port"]
+
+
+def test_a_fresh_cluster_takes_the_manifests_in_their_order() -> None:
+    """It knows no kind of an operator's, and has no namespace that was not made before."""
+    there = {"", "kube-system"}
+    for manifest in APPLIED:
+        group = manifest["apiVersion"].rpartition("/")[0]
+        assert group in ("", "apps") or group.endswith(".k8s.io"), manifest["kind"]
+        assert manifest["metadata"].get("namespace", "") in there, manifest["metadata"]
+        if manifest["kind"] == "Namespace":
+            there.add(manifest["metadata"]["name"])
