@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from k8sdiag.checks._built_in import BUILT_IN
 from k8sdiag.checks._cluster_limits import ClusterSize
-from k8sdiag.facts.cluster import Services
+from k8sdiag.facts.cluster import ServiceEndpoints, Services
 from k8sdiag.facts.etcd_objects import EtcdObjects, StoredResource
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Pods
@@ -19,19 +20,6 @@ DRIVERS = {
     "nodes": "nodes",
     "pods": "pods",
 }
-# The API groups of built-in types with many objects; what others hold are custom resources.
-BUILT_IN = (
-    "",
-    "apps",
-    "autoscaling",
-    "batch",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-)
 
 
 def of_nodes(nodes: Nodes, limits: ClusterSize) -> Usage:
@@ -83,6 +71,16 @@ def of_services(services: Services, limits: ClusterSize) -> list[Usage]:
         most, subject = limits.services_per_namespace, f"namespace/{name}"
         found.append(_usage("services-per-namespace", n, most, "services", "services", subject))
     return found
+
+
+def of_endpoints(endpoints: ServiceEndpoints, limits: ClusterSize) -> list[Usage]:
+    """The largest Service that kube-proxy balances; headless ones are DNS records alone."""
+    balanced = [b for b in endpoints.largest if not b.headless]
+    if not balanced:
+        return []
+    largest = max(balanced, key=lambda b: (b.endpoints, b.subject))
+    used, most = largest.endpoints, limits.endpoints_per_service
+    return [_usage("endpoints-per-service", used, most, "endpoints", "pods", largest.subject)]
 
 
 def of_objects(objects: EtcdObjects, limits: ClusterSize) -> list[Usage]:

@@ -6,9 +6,10 @@ has measured. They are no walls, so a cluster near one gets a warning and never 
 
 from collections.abc import Iterator
 
+from k8sdiag.checks import _cluster_control_plane as control_planes
 from k8sdiag.checks import _cluster_usages as usages
 from k8sdiag.checks._cluster_limits import ClusterSize
-from k8sdiag.facts.cluster import ControlPlane, Services
+from k8sdiag.facts.cluster import ControlPlane, ServiceEndpoints, Services
 from k8sdiag.facts.etcd_objects import EtcdObjects
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
@@ -19,6 +20,7 @@ def check(
     nodes: Nodes,
     pods: Pods | Missing,
     services: Services | Missing,
+    endpoints: ServiceEndpoints | Missing,
     objects: EtcdObjects | Missing,
     control_plane: ControlPlane | Missing,
     limits: ClusterSize,
@@ -28,17 +30,27 @@ def check(
         measured += usages.of_pods(pods, nodes, limits)
     if isinstance(services, Services):
         measured += usages.of_services(services, limits)
+    if isinstance(endpoints, ServiceEndpoints):
+        measured += usages.of_endpoints(endpoints, limits)
+        yield from _truncated(endpoints, limits)
     if isinstance(objects, EtcdObjects):
         measured += usages.of_objects(objects, limits)
-    for what, fact in (("pods", pods), ("Services", services), ("objects by type", objects)):
+    for what, fact in (
+        ("pods", pods),
+        ("Services", services),
+        ("endpoints", endpoints),
+        ("objects by type", objects),
+    ):
         if isinstance(fact, Missing):
             yield Unseen(subject=what, reason=fact.reason)
     for usage in measured:
         yield usage
         if usage.ratio >= limits.warning:
             yield _near(usage)
+    yield from control_planes.size(nodes, limits)
     if isinstance(control_plane, ControlPlane):
-        yield from _control_plane(nodes, services, control_plane, limits)
+        yield from control_planes.one_api_server(nodes, control_plane, limits)
+        yield from control_planes.proxy_mode(services, control_plane, limits)
 
 
 def _near(usage: Usage) -> Finding:
@@ -57,36 +69,23 @@ def _near(usage: Usage) -> Finding:
     )
 
 
-def _control_plane(
-    nodes: Nodes, services: Services | Missing, control_plane: ControlPlane, limits: ClusterSize
-) -> Iterator[Finding]:
-    count = len(nodes.nodes)
-    if control_plane.api_servers == 1 and count > limits.one_api_server_nodes:
-        yield Finding(
-            code="one-api-server",
-            severity=Severity.WARNING,
-            subject="cluster",
-            message=f"one kube-apiserver serves {count:,} nodes: while it is away nothing changes, "
-            "and when it is back all of them list and watch anew at once",
-            observed=1,
-            remedy=Remedy(summary="run three control plane nodes behind a load balancer"),
-        )
-    total = services.total if isinstance(services, Services) else 0
-    if control_plane.proxy_mode == "iptables" and total >= limits.iptables_services:
-        yield Finding(
-            code="iptables-mode",
-            severity=Severity.WARNING,
-            subject="cluster",
-            message=f"kube-proxy keeps {total:,} Services in iptables, which each new connection "
-            "and each update walk one by one",
-            observed=total,
-            limit=limits.iptables_services,
-            remedy=Remedy(
-                summary="set mode: nftables (Kubernetes 1.33 and Linux 5.13 on) and restart "
-                "kube-proxy, one node pool at a time",
-                commands=(
-                    "kubectl -n kube-system edit configmap kube-proxy",
-                    "kubectl -n kube-system rollout restart daemonset/kube-proxy",
-                ),
-            ),
-        )
+def _truncated(endpoints: ServiceEndpoints, limits: ClusterSize) -> Iterator[Finding]:
+    cut = [b for b in endpoints.largest if b.endpoints > limits.endpoints_object]
+    if not cut:
+        return
+    named = ", ".join(f"{b.subject} has {b.endpoints:,}" for b in cut[:3])
+    more = f" and {len(cut) - 3} more have too many" if len(cut) > 3 else ""
+    yield Finding(
+        code="endpoints-truncated",
+        severity=Severity.WARNING,
+        subject="cluster",
+        message=f"an Endpoints object holds {limits.endpoints_object:,}, and {named}{more}: "
+        "whoever still reads Endpoints (Prometheus with role: endpoints, as of ServiceMonitors, "
+        "and older ingress controllers) does not see the rest",
+        observed=cut[0].endpoints,
+        limit=limits.endpoints_object,
+        remedy=Remedy(
+            summary="let readers use EndpointSlices (Prometheus: role: endpointslice; its "
+            "operator: serviceDiscoveryRole: EndpointSlice, or a PodMonitor)"
+        ),
+    )

@@ -31,7 +31,7 @@ def collect(
     """
     begin = time.monotonic()
     looks: dict[type, dict[str, list[Source]]] = {}
-    for source in sources:
+    for source in sorted(sources, key=lambda s: s.last):
         looks.setdefault(source.door, {}).setdefault(source.fact.__name__, []).append(source)
     facts: dict[str, Fact] = {}
     ranks: dict[str, int] = {}  # of the door's best source, for the fact that is kept

@@ -75,6 +75,7 @@ def _kubernetes(target: Target, show: Show) -> Kubernetes | Missing:
     except Unavailable as error:
         return Missing(reason=str(error))
     kubernetes.quick = target.quick
+    kubernetes.look_seconds = 2.0 if target.quick else kubernetes.look_seconds
     kubernetes.configz = target.kubelet_configz
     kubernetes.kubelet_tls = not target.kubelet_insecure_tls
     kubernetes.coredns_metrics = target.coredns_metrics == "proxy"

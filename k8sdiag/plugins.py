@@ -34,6 +34,7 @@ class Source(Struct, frozen=True):
     permissions: tuple[Permission, ...] = ()
     per_scrape: bool = True  # False: too dear, or of no use, for an exporter's every scrape
     keep_seconds: float = 0.0  # an exporter looks again only after so long: files, not the kernel
+    last: bool = False  # it looks when all others of its door have
 
 
 Broken = dict[str, str]  # module name -> why it can't be used
@@ -149,6 +150,7 @@ def read_source(module: ModuleType) -> Source:
         permissions=getattr(module, "PERMISSIONS", ()),
         keep_seconds=getattr(module, "KEEP_SECONDS", 0.0),
         per_scrape=getattr(module, "PER_SCRAPE", True),
+        last=getattr(module, "LAST", False),
     )
 
 

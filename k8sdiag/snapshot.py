@@ -83,9 +83,11 @@ def load(path: Path, types: dict[str, type[Fact]]) -> Snapshot:
             f"this is {VERSION}, which reads {API_VERSION}: upgrade, or take the snapshot again"
         )
     facts: dict[str, Any] = {}
+    unknown = f"not in this snapshot, taken by k8sdiag {header.version or '?'}: take it again"
     try:
         file = msgspec.json.decode(text, type=_File)
-        missing = dict(file.missing)
+        missing = {name: Missing(reason=unknown) for name in types.keys() - file.facts.keys()}
+        missing |= file.missing
         for name, raw in file.facts.items():
             if name in types:
                 facts[name] = msgspec.json.decode(raw, type=types[name])

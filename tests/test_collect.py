@@ -123,3 +123,19 @@ def test_what_looking_cost_is_added_up() -> None:
 
     assert (cost.api_requests, cost.api_bytes) == (2, 10)
     assert cost.peak_rss_bytes > 1_000_000
+
+
+def test_a_source_that_wants_to_be_last_looks_when_the_others_have() -> None:
+    order = []
+
+    def seen(name: str, fact: Fact) -> Callable[[object], Fact]:
+        def collect(_: object) -> Fact:
+            order.append(name)
+            return fact
+
+        return collect
+
+    last = Source(name="a", collect=seen("last", Sea()), door=Door, fact=Sea, last=True)
+    look(last, source(seen("first", Wind()), Wind))
+
+    assert order == ["first", "last"]

@@ -39,6 +39,20 @@ def test_the_same_snapshot_is_the_same_bytes_and_private(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_a_fact_that_nobody_looked_for_then_is_missing_with_the_mend(tmp_path: Path) -> None:
+    class Sea(Fact, frozen=True, kw_only=True):
+        pass
+
+    class Tide(Fact, frozen=True, kw_only=True):
+        pass
+
+    save(SNAPSHOT, tmp_path / "s")
+    missing = load(tmp_path / "s", {"Lake": Lake, "Sea": Sea, "Tide": Tide}).missing
+
+    assert missing["Sea"] == Missing(reason="fog")
+    assert "not in this snapshot, taken by k8sdiag" in missing["Tide"].reason
+
+
 def test_a_fact_of_a_plugin_that_is_gone_is_missing_with_the_reason(tmp_path: Path) -> None:
     save(SNAPSHOT, tmp_path / "s")
 

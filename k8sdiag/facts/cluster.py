@@ -1,5 +1,7 @@
 """What the cluster as a whole is made of, beside nodes and pods."""
 
+from msgspec import Struct
+
 from k8sdiag.model import Fact
 
 
@@ -16,6 +18,21 @@ class Services(Fact, frozen=True, kw_only=True):
 
     def scale(self) -> dict[str, float]:
         return {"services": float(self.total)}
+
+
+class Backends(Struct, frozen=True, kw_only=True):
+    """How many endpoints a Service has, ready or not, of the address family with more of them."""
+
+    subject: str  # "service/NAMESPACE/NAME"
+    endpoints: int
+    headless: bool = False
+
+
+class ServiceEndpoints(Fact, frozen=True, kw_only=True):
+    """The Services with the most endpoints, the largest first, and how many slices hold all."""
+
+    largest: tuple[Backends, ...]
+    slices: int
 
 
 class ControlPlane(Fact, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ class Node(Struct, frozen=True, kw_only=True):
     disk_bytes: int = 0  # of the kubelet's own file system, where images lie by default; 0: unknown
     disk_pressure: bool = False
     max_pods: int = 0
+    control_plane: bool = False  # by its role; managed control planes have no nodes here
     ready: bool = True
     schedulable: bool = True
     pod_cidrs: tuple[str, ...] = ()

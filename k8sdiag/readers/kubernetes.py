@@ -39,6 +39,7 @@ class Kubernetes:
         self.coredns_metrics = False  # ask CoreDNS for its numbers: needs pods/proxy
         self.coredns_seconds = 10.0  # between two looks at them; they come at thousands a second
         self.forward_to_etcd = False  # nobody asks etcd itself: reach it through its pods
+        self.look_seconds = 5.0  # between two looks at its own counters, at least
         self.progress: Progress = lambda *_: None  # called once a page
         # Packed, a list is a tenth of the bytes and costs the server a third more CPU.
         near = login.in_cluster or _is_loopback(login.configuration.host)
@@ -131,11 +132,18 @@ class Kubernetes:
 
     def metrics(self) -> bytes:
         """The API server's own /metrics, scraped once for all who want it. Raises as get()."""
+        return self.metrics_since(time.monotonic() - METRICS_FRESH_SECONDS)[1]
+
+    def metrics_since(self, moment: float) -> tuple[float, bytes]:
+        """The last page if it came since this moment (time.monotonic()), else a new one; and when.
+
+        Raises as get().
+        """
         came, page = self._metrics
-        if not page or time.monotonic() - came > METRICS_FRESH_SECONDS:
+        if not page or came < moment:
             page = self.get("/metrics", METRICS, timeout_seconds=30.0)
             self._metrics = (time.monotonic(), page)
-        return page
+        return self._metrics
 
     def forward(self, namespace: str, pod: str, port: int, path: str, seconds: float) -> bytes:
         """The body of a GET to a port that the pod's node keeps to itself. Raises Unavailable."""

@@ -25,6 +25,8 @@ POOLS = (
     "node.kubernetes.io/instance-type",
 )
 ZONE = "topology.kubernetes.io/zone"
+# The second was the name up to Kubernetes 1.23.
+CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _UNITS |= {unit: 1000.0**power for power, unit in enumerate("num", -3)}
@@ -139,6 +141,7 @@ def _node(item: _Node, images: dict[Image, int]) -> Node:
             c.type == "DiskPressure" and c.status == "True" for c in status.conditions
         ),
         max_pods=int(quantity(status.allocatable.pods)),
+        control_plane=any(role in labels for role in CONTROL_PLANE),
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
         schedulable=not item.spec.unschedulable,
         pod_cidrs=item.spec.pod_cidrs,

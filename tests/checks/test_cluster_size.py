@@ -4,7 +4,7 @@ import pytest
 
 from k8sdiag.checks._cluster_limits import ClusterSize
 from k8sdiag.checks.cluster_size import check
-from k8sdiag.facts.cluster import ControlPlane, Services
+from k8sdiag.facts.cluster import Backends, ControlPlane, ServiceEndpoints, Services
 from k8sdiag.facts.etcd_objects import EtcdObjects, StoredResource
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Container, Pods, Profile, Workload, pack
@@ -17,6 +17,23 @@ SMALL = ClusterSize(nodes=100, pods=1000, containers=1500, pods_per_namespace=50
 def nodes(count: int = 10, server: str = "v1.36.3", cpus: float = 16) -> Nodes:
     found = (Node(name=f"n{i}", cpus=cpus, max_pods=110) for i in range(count))
     return Nodes(nodes=tuple(found), server=server)
+
+
+def controlled(count: int, *machines: tuple[float, float]) -> Nodes:
+    """So many nodes, of which these (CPUs, GB) are the control plane."""
+    own = (
+        Node(name=f"cp{i}", cpus=cpus, memory_bytes=int(gb * 1e9), control_plane=True)
+        for i, (cpus, gb) in enumerate(machines)
+    )
+    return Nodes(nodes=(*own, *nodes(count - len(machines)).nodes))
+
+
+def backed(*counts: int, headless: bool = False) -> ServiceEndpoints:
+    found = (
+        Backends(subject=f"service/a/s{i}", endpoints=n, headless=headless)
+        for i, n in enumerate(counts)
+    )
+    return ServiceEndpoints(largest=tuple(found), slices=1)
 
 
 def pods(*counts: tuple[str, int], phase: str = "Running") -> Pods:
@@ -48,8 +65,9 @@ def judge(
     o: EtcdObjects | Missing = NOT_READ,
     c: ControlPlane | Missing = NOT_READ,
     limits: ClusterSize = SMALL,
+    e: ServiceEndpoints | Missing = NOT_READ,
 ) -> list[Said]:
-    return list(check(n, p, s, o, c, limits))
+    return list(check(n, p, s, e, o, c, limits))
 
 
 def codes(said: list[Said]) -> list[tuple[str, str]]:
@@ -75,6 +93,20 @@ def used(said: list[Said]) -> dict[str, tuple[float, float, str]]:
                 c=ControlPlane(api_servers=3, proxy_mode="iptables"),
             ),
             id="few Services in iptables",
+        ),
+        pytest.param(judge(nodes(), e=backed(199, 3)), id="endpoints below four fifths"),
+        pytest.param(judge(nodes(), e=backed(1000, headless=True)), id="a headless Service"),
+        pytest.param(
+            judge(controlled(100, (2, 4)), limits=ClusterSize()), id="small, and so is the cluster"
+        ),
+        pytest.param(
+            judge(controlled(250, (8, 32), (8, 30)), limits=ClusterSize()), id="large enough"
+        ),
+        pytest.param(
+            judge(controlled(900, (32, 61)), limits=ClusterSize()), id="as large as it ever was"
+        ),
+        pytest.param(
+            judge(nodes(4000), limits=ClusterSize(nodes=10**6)), id="a managed control plane"
         ),
         pytest.param(
             judge(
@@ -108,6 +140,24 @@ def test_quiet(said: list[Said]) -> None:
             id="a type",
         ),
         pytest.param(
+            judge(nodes(), e=backed(3, 200)), ("near-threshold", "service/a/s1"), id="endpoints"
+        ),
+        pytest.param(
+            judge(nodes(), e=backed(1001, headless=True)),
+            ("endpoints-truncated", "cluster"),
+            id="more endpoints than an object holds",
+        ),
+        pytest.param(
+            judge(controlled(300, (16, 64), (8, 64)), limits=ClusterSize()),
+            ("small-control-plane", "control-plane"),
+            id="few CPUs",
+        ),
+        pytest.param(
+            judge(controlled(501, (32, 32)), limits=ClusterSize()),
+            ("small-control-plane", "control-plane"),
+            id="little memory",
+        ),
+        pytest.param(
             judge(nodes(3000), c=ControlPlane(api_servers=1), limits=ClusterSize()),
             ("one-api-server", "cluster"),
             id="one API server",
@@ -134,6 +184,7 @@ def test_each_usage_names_what_makes_it_grow() -> None:
         pods(("a", 100), ("b", 60)),
         Services(by_namespace={"a": 3, "b": 5}),
         objects(pods=160, events=900, namespaces=4, foos_example=10**6),
+        e=backed(50, 2),
     )
 
     assert used(said) == {
@@ -144,6 +195,7 @@ def test_each_usage_names_what_makes_it_grow() -> None:
         "pods-per-node": (16, 40, "pods_per_node"),
         "services": (8, 50, "services"),
         "services-per-namespace": (5, 5000, "services"),
+        "endpoints-per-service": (50, 250, "pods"),
         "namespaces": (4, 10000, "namespaces"),
         "events": (900, 1000000, "events"),
         "objects-of-a-type": (160, 150000, "pods"),
@@ -155,5 +207,26 @@ def test_what_could_not_be_read_is_said() -> None:
     assert [u.subject for u in judge(nodes()) if isinstance(u, Unseen)] == [
         "pods",
         "Services",
+        "endpoints",
         "objects by type",
     ]
+
+
+def test_the_smallest_machine_of_a_control_plane_is_named() -> None:
+    said = judge(controlled(300, (16, 64), (8, 64), (4, 16)), limits=ClusterSize())
+    (finding,) = (f for f in said if isinstance(f, Finding))
+
+    assert finding.message.startswith(
+        "2 of 3 control plane nodes are small for 300 nodes: cp2 has 4 CPUs and 16 GB, and 16 CPUs "
+        "and 30 GB"
+    )
+
+
+def test_services_whose_endpoints_are_cut_off_are_named() -> None:
+    said = judge(nodes(), e=backed(5000, 1200, 1100, 1001, headless=True))
+    (finding,) = (f for f in said if isinstance(f, Finding))
+
+    assert (
+        "service/a/s0 has 5,000, service/a/s1 has 1,200, service/a/s2 has 1,100 and 1 more have"
+        in finding.message
+    )

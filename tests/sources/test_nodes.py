@@ -162,3 +162,15 @@ def test_nodes_that_may_not_be_listed(tmp_path: Path) -> None:
 )
 def test_quantity(text: str, number: float) -> None:
     assert nodes.quantity(text) == pytest.approx(number)
+
+
+@pytest.mark.parametrize(
+    ("role", "told"), [("control-plane", True), ("master", True), ("worker", False)]
+)
+def test_a_node_of_the_control_plane_is_known_by_its_role(
+    tmp_path: Path, role: str, told: bool
+) -> None:
+    labels = {f"node-role.kubernetes.io/{role}": ""}
+    fact = collect(tmp_path, listed(node(metadata={"labels": labels}), kind="NodeList"))
+
+    assert fact.nodes[0].control_plane is told
