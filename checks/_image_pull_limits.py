@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from k8sdiag.coldstart import MIB, Rates, streams_of
+from k8sdiag.coldstart import MIB, Rates
 from k8sdiag.model import Limits
 from k8sdiag.pulls.forecast import Forecast
 
@@ -53,12 +53,14 @@ class ImagePull(Limits, frozen=True, kw_only=True):
 
 def basis(forecast: Forecast, limits: ImagePull) -> str:
     """The rates that a time rests on; where pulls were seen, both times side by side."""
-    streams, per_node = streams_of(forecast.demand.node.runtime)
-    assumed = (
-        f"assumed: {streams} downloads at once per {'node' if per_node else 'image'}, "
+    downloads = forecast.downloads
+    rates = (
         f"{limits.stream_mib_per_second:g} MiB/s each, {limits.gunzip_mib_per_second:g} MiB/s "
         f"gunzip, {limits.disk_mib_per_second:g} MiB/s disk"
     )
+    assumed = f"assumed: {downloads.words}, {rates}"
+    if downloads.source:
+        assumed = f"assumed: {rates}, of {downloads.words}"
     if forecast.measured is None:
         return assumed
     slow = forecast.cold_with(forecast.measured.slow)

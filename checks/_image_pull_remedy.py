@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from k8sdiag.coldstart import streams_of
+from k8sdiag.checks import _image_pull_runtime_remedy as of_runtime
 from k8sdiag.facts.nodes import Node
 from k8sdiag.model import Remedy
+from k8sdiag.pulls.downloads import Downloads, by_default
 from k8sdiag.pulls.forecast import Option
 from k8sdiag.pulls.kubelets import release
 
@@ -16,7 +17,7 @@ _SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'
 _ONE_POOL = "one pool at a time; a restart of the kubelet leaves its pods running"
 
 
-def best(node: Node, helps: Sequence[Option]) -> Remedy:
+def best(node: Node, downloads: Downloads, helps: Sequence[Option]) -> Remedy:
     """The setting that helps most first; what it would be together with the other, in words."""
     first = helps[0]
     if first.slots and first.streams:  # neither helps alone: pulls first, then their downloads
@@ -25,15 +26,17 @@ def best(node: Node, helps: Sequence[Option]) -> Remedy:
     elif first.slots:
         remedy, then = in_parallel(node, first.slots), ""
     else:
-        remedy, then = more_downloads(node, first.streams or 0), ""
+        remedy, then = more_downloads(node, downloads, first.streams or 0), ""
     rest = [o for o in helps[1:] if o.seconds < first.seconds]
     if rest:
         then = f"; if that is not enough, {rest[-1].what}"
     return replace(remedy, summary=remedy.summary + then)
 
 
-def more_downloads(node: Node, streams: int) -> Remedy:
+def more_downloads(node: Node, downloads: Downloads, streams: int) -> Remedy:
     """Raise the container runtime's own bound, where it reads it."""
+    if downloads.read:
+        return of_runtime.more_downloads(downloads.read, streams)
     restart = "sudo systemctl restart containerd  # on each node of the pool; containers go on"
     if node.runtime.startswith("docker"):
         return Remedy(
@@ -47,7 +50,7 @@ def more_downloads(node: Node, streams: int) -> Remedy:
     line = f"  max_concurrent_downloads = {streams}\n"
     where = "io.containerd.cri.v1.images"
     note = ""
-    if streams_of(node.runtime) == (3, True):  # from 2.1 on
+    if downloads.per_node:  # from 2.1 on
         where = "io.containerd.transfer.v1.local"
         note = (
             "; where containerd logs at its start that it falls back to local image pull, the "
@@ -123,11 +126,11 @@ def in_parallel(node: Node, slots: int) -> Remedy:
 
 def smaller_or_nearer(node: Node) -> Remedy:
     """Where the bytes are too many for more pulls at once to help."""
+    more = "; if download streams are what is short, raise the runtime's max_concurrent_downloads"
     return Remedy(
         summary="pull fewer bytes, or from nearer: bake the largest images into the node image "
         "or pull them before pods land there, use a registry mirror beside the nodes, shrink "
-        "them; if download streams are what is short, raise the container runtime's "
-        "max_concurrent_downloads",
+        f"them{more if by_default(node).settable else ''}",
         commands=(f"kubectl get node {node.name} -o jsonpath='{_SIZES}' | sort -rn | head",),
     )
 

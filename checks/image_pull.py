@@ -13,7 +13,9 @@ from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.facts.pulls import ImagePulls
+from k8sdiag.facts.runtime import HostRuntime
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
+from k8sdiag.pulls.downloads import KnownDownloads
 from k8sdiag.pulls.forecast import Forecast, Forecaster, by_pool, options
 from k8sdiag.pulls.kubelets import Known, shipped
 from k8sdiag.pulls.nodeimages import demands
@@ -25,6 +27,7 @@ def check(
     pods: Pods | Missing,
     kubelets: KubeletConfigs | Missing,
     host: HostKubelet | Missing,
+    runtime: HostRuntime | Missing,
     pulls: ImagePulls | Missing,
     limits: ImagePull,
 ) -> Iterator[Said]:
@@ -34,8 +37,9 @@ def check(
         return
     known = Known(nodes, kubelets, host)
     seen = () if isinstance(pulls, Missing) else pulls.pulls
-    own = measured(seen, nodes.nodes, limits.rates, enough=limits.enough_pulls)
-    forecaster = Forecaster(known, limits.rates, own)
+    downloads = KnownDownloads(nodes, host, runtime)
+    own = measured(seen, nodes.nodes, downloads.of, limits.rates, enough=limits.enough_pulls)
+    forecaster = Forecaster(known, downloads, limits.rates, own)
     pools = by_pool(map(forecaster.forecast, demands(nodes, pods, limits.rates, known.max_images)))
     for pool, forecasts in pools.items():
         yield from _pool(_subject(pool), forecasts, limits)
@@ -132,7 +136,7 @@ def _slow(subject: str, code: str, slow: list[Forecast], limits: ImagePull) -> I
         f"takes {time(worst.warm_seconds)}; {more}{basis(worst, limits)}",
         observed=round(worst.cold_seconds, 1),
         limit=limits.progress_deadline_seconds,
-        remedy=best(node, helps) if helps else smaller_or_nearer(node),
+        remedy=best(node, worst.downloads, helps) if helps else smaller_or_nearer(node),
     )
 
 

@@ -36,8 +36,9 @@ class Puller(Struct, frozen=True, kw_only=True):
     """How a node pulls: its kubelet's and its runtime's settings."""
 
     slots: float = math.inf  # images at once
-    streams: int = 3  # downloads at once, of one image or of the whole node
+    streams: float = 3  # downloads at once, of one image or of the whole node
     streams_per_node: bool = False
+    layers_in_parts: bool = False  # a layer comes through as many streams as there are
     cpus: float = math.inf
     qps: float = 0.0  # pulls that may start a second; 0: no limit
     burst: int = 0
@@ -94,6 +95,8 @@ def download_seconds(image: Image, puller: Puller, rates: Rates) -> float:
     if biggest is None:
         biggest = max(0.4 * size, size / image.layers)
     stream = min(rates.stream_bytes_per_second, rates.link_bytes_per_second)
+    if puller.layers_in_parts:
+        return size / min(rates.link_bytes_per_second, stream * puller.streams)
     return max(
         size / min(rates.link_bytes_per_second, stream * min(puller.streams, image.layers)),
         biggest / stream,  # a layer comes through one stream

@@ -2,7 +2,16 @@
 
 import pytest
 
-from k8sdiag.coldstart import MIB, Image, Puller, Rates, image_of, pull_seconds, streams_of
+from k8sdiag.coldstart import (
+    MIB,
+    Image,
+    Puller,
+    Rates,
+    download_seconds,
+    image_of,
+    pull_seconds,
+    streams_of,
+)
 
 
 def image(compressed: float, *, biggest: float | None = None, layers: int = 10) -> Image:
@@ -23,6 +32,13 @@ def test_one_pull_is_the_longer_of_download_and_unpacking_and_a_part_of_the_shor
     # All of it in one layer, through one stream: 16 s.
     one = image(size, biggest=size, layers=1)
     assert pull_seconds(one, Puller(), rates) == pytest.approx(0.5 + 16 + 0.15 * 12)
+
+
+def test_a_layer_in_parts_comes_through_all_streams() -> None:
+    one = image(960.0 * MIB, biggest=960.0 * MIB, layers=1)
+
+    assert download_seconds(one, Puller(), Rates()) == pytest.approx(16)
+    assert download_seconds(one, Puller(layers_in_parts=True), Rates()) == pytest.approx(16 / 3)
 
 
 @pytest.mark.parametrize(

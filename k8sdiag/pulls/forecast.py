@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from k8sdiag.coldstart import ColdStart, Puller, Rates, streams_of
+from k8sdiag.coldstart import ColdStart, Puller, Rates
 from k8sdiag.facts.kubelet import KubeletSettings
+from k8sdiag.facts.nodes import Node
+from k8sdiag.pulls.downloads import Downloads, KnownDownloads
 from k8sdiag.pulls.kubelets import Known
 from k8sdiag.pulls.nodeimages import Demand, only
 from k8sdiag.pulls.rates import Measured
@@ -20,6 +22,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     demand: Demand
     settings: KubeletSettings | None  # None: unknown, and why; then it pulls without a bound
     why: str
+    downloads: Downloads
     puller: Puller
     rates: Rates
     measured: Measured | None  # None: the rates are assumed
@@ -74,8 +77,15 @@ class Option(Struct, frozen=True, kw_only=True):
 class Forecaster:
     """Forecasts nodes, equal ones once."""
 
-    def __init__(self, known: Known, assumed: Rates, measured: dict[str, Measured]) -> None:
+    def __init__(
+        self,
+        known: Known,
+        downloads: KnownDownloads,
+        assumed: Rates,
+        measured: dict[str, Measured],
+    ) -> None:
         self._known = known
+        self._downloads = downloads
         self._assumed = assumed
         self._measured = measured
         self._seen: dict[tuple[ColdStart, Puller, Rates], Pulled] = {}
@@ -85,7 +95,8 @@ class Forecaster:
         settings, why = self._known.of(node)
         measured = self._measured.get(node.pool) or self._measured.get("*")
         rates = measured.rates if measured else self._assumed
-        puller = _puller(demand, settings)
+        downloads = self._downloads.of(node)
+        puller = _puller(node, settings, downloads)
         cold = self._simulate(demand.cold, puller, rates)
         one = puller if puller.slots == 1 else replace(puller, slots=1.0)
         new = self._simulate(only(demand.cold, demand.daemons), puller, rates)
@@ -93,6 +104,7 @@ class Forecaster:
             demand=demand,
             settings=settings,
             why=why,
+            downloads=downloads,
             puller=puller,
             rates=rates,
             measured=measured,
@@ -119,7 +131,7 @@ def options(forecast: Forecast, *, slots: int, streams: int) -> list[Option]:
     changes: list[tuple[int | None, int | None]] = []
     if forecast.settings is not None and (slots > puller.slots or puller.slots == math.inf):
         changes.append((slots, None))
-    if streams > puller.streams and not forecast.demand.node.runtime.startswith("cri-o"):
+    if streams > puller.streams and forecast.downloads.settable:
         changes.append((None, streams))
     single = sorted((_option(forecast, s, d) for s, d in changes), key=lambda o: o.seconds)
     return [*single, _option(forecast, slots, streams)] if len(single) > 1 else single
@@ -136,9 +148,13 @@ def _option(forecast: Forecast, slots: int | None, streams: int | None) -> Optio
     return Option(slots=slots, streams=streams, seconds=done.seconds)
 
 
-def _puller(demand: Demand, settings: KubeletSettings | None) -> Puller:
-    streams, per_node = streams_of(demand.node.runtime)
-    puller = Puller(streams=streams, streams_per_node=per_node, cpus=demand.node.cpus or math.inf)
+def _puller(node: Node, settings: KubeletSettings | None, downloads: Downloads) -> Puller:
+    puller = Puller(
+        streams=downloads.at_once,
+        streams_per_node=downloads.per_node,
+        layers_in_parts=downloads.in_parts,
+        cpus=node.cpus or math.inf,
+    )
     if settings is None:
         return puller
     return replace(

@@ -1,14 +1,15 @@
 """What a cluster's own image pulls say of the rates that the model assumes: pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from k8sdiag.coldstart import MIB, Puller, Rates, image_of, pull_seconds, streams_of
+from k8sdiag.coldstart import MIB, Puller, Rates, image_of, pull_seconds
 from k8sdiag.facts.nodes import Node
 from k8sdiag.facts.pulls import Pull
+from k8sdiag.pulls.downloads import Downloads
 
 LARGE_BYTES = 100e6  # below it the overhead decides, not the rates
 LEAST_SECONDS = 1.0  # a faster pull found its layers on the node
@@ -28,7 +29,12 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 def measured(
-    pulls: Iterable[Pull], nodes: Iterable[Node], assumed: Rates, *, enough: int
+    pulls: Iterable[Pull],
+    nodes: Iterable[Node],
+    downloads_of: Callable[[Node], Downloads],
+    assumed: Rates,
+    *,
+    enough: int,
 ) -> dict[str, Measured]:
     """By pool, and under "*" of all nodes; without those that saw fewer than `enough` pulls.
 
@@ -39,7 +45,7 @@ def measured(
     found: dict[str, list[tuple[float, float]]] = {}
     for pull in pulls:
         node = by_name.get(pull.node)
-        if node is None or (seen := _speed(pull, node, assumed)) is None:
+        if node is None or (seen := _speed(pull, node, downloads_of(node), assumed)) is None:
             continue
         found.setdefault("*", []).append(seen)
         if node.pool:
@@ -47,7 +53,9 @@ def measured(
     return {pool: _measured(seen, assumed) for pool, seen in found.items() if len(seen) >= enough}
 
 
-def _speed(pull: Pull, node: Node, assumed: Rates) -> tuple[float, float] | None:
+def _speed(
+    pull: Pull, node: Node, downloads: Downloads, assumed: Rates
+) -> tuple[float, float] | None:
     """(times as fast as the model, compressed bytes a second) of a pull that tells something."""
     if pull.seconds is None or pull.seconds < LEAST_SECONDS:
         return None
@@ -56,8 +64,7 @@ def _speed(pull: Pull, node: Node, assumed: Rates) -> tuple[float, float] | None
     rate = image.compressed_bytes / seconds
     if image.compressed_bytes < LARGE_BYTES or rate > assumed.link_bytes_per_second:
         return None
-    streams, per_node = streams_of(node.runtime)
-    puller = Puller(streams=streams, streams_per_node=per_node)
+    puller = Puller(streams=downloads.at_once, layers_in_parts=downloads.in_parts)
     model = pull_seconds(image, puller, assumed) - assumed.overhead_seconds
     return model / seconds, rate
 

@@ -14,7 +14,9 @@ from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Image, Node, Nodes
 from k8sdiag.facts.pods import Pods, pack
 from k8sdiag.facts.pulls import ImagePulls, Pull
+from k8sdiag.facts.runtime import HostRuntime, Runtime
 from k8sdiag.model import Said
+from k8sdiag.pulls.downloads import by_default
 from tests.checks.pulling import (
     GB,
     NO_KUBELET,
@@ -33,6 +35,7 @@ from tests.checks.pulling import (
 )
 
 NO_EVENTS = ImagePulls(pulls=())
+NO_RUNTIME = HostRuntime(node="laptop")
 
 
 def judge(
@@ -42,8 +45,9 @@ def judge(
     host: HostKubelet | Missing = NO_KUBELET,
     limits: ImagePull | None = None,
     pulls: ImagePulls | Missing = NO_EVENTS,
+    runtime: HostRuntime | Missing = NO_RUNTIME,
 ) -> list[Said]:
-    return list(check(of, running, kubelets, host, pulls, limits or ImagePull()))
+    return list(check(of, running, kubelets, host, runtime, pulls, limits or ImagePull()))
 
 
 @pytest.mark.parametrize(
@@ -452,7 +456,111 @@ def test_where_the_runtime_downloads_too_little_at_once_it_is_its_setting() -> N
     ],
 )
 def test_downloads_are_set_where_the_runtime_reads_them(runtime: str, words: str) -> None:
-    assert words in more_downloads(replace(NODE, runtime=runtime), 10).manifest
+    node = replace(NODE, runtime=runtime)
+
+    assert words in more_downloads(node, by_default(node), 10).manifest
+
+
+CONTAINERD = Runtime(
+    name="containerd",
+    version="2.1.4",
+    max_concurrent_downloads=20,
+    downloads_per="node",
+    local_pulls=True,
+    sources={"max_concurrent_downloads": "/etc/containerd/config.toml"},
+)
+OF_2_1 = [replace(NODE, name=name, runtime="containerd://2.1.4") for name in ("n1", "n2")]
+HERE = HostKubelet(node="n1", running=True, settings=PARALLEL)
+SLOW_STREAMS = ImagePull(stream_mib_per_second=10.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "runtime", "words"),
+    [
+        pytest.param(
+            HERE,
+            HostRuntime(node="n1", runtime=CONTAINERD),
+            "of 20 downloads at once per node (/etc/containerd/config.toml of n1)",
+            id="read on a node",
+        ),
+        pytest.param(HERE, NO_RUNTIME, "assumed: 3 downloads at once per node", id="none seen"),
+        pytest.param(
+            HERE,
+            Missing(reason="run as root"),
+            "assumed: 3 downloads at once per node",
+            id="not read",
+        ),
+        pytest.param(
+            replace(HERE, node="elsewhere"),
+            HostRuntime(node="elsewhere", runtime=CONTAINERD),
+            "assumed: 3 downloads at once per node",
+            id="a host that is none of its nodes",
+        ),
+        pytest.param(
+            HERE,
+            HostRuntime(node="n1", runtime=replace(CONTAINERD, name="cri-o")),
+            "assumed: 3 downloads at once per node",
+            id="another runtime than the node's",
+        ),
+    ],
+)
+def test_downloads_at_once_are_those_read_on_a_node_of_the_pool(
+    host: HostKubelet, runtime: HostRuntime | Missing, words: str
+) -> None:
+    """Whichever node of the pool is forecast."""
+    for on in ("n1", "n2"):
+        said = judge(
+            nodes(*[6] * 10, of=OF_2_1),
+            pods(*TEN, on=[on]),
+            told(PARALLEL),
+            host=host,
+            runtime=runtime,
+            limits=SLOW_STREAMS,
+        )
+        cold = next(x for x in said if isinstance(x, Usage))
+        assert words in cold.source
+
+
+def test_the_downloads_that_were_read_decide_the_time_and_the_remedy() -> None:
+    def judged(runtime: Runtime) -> list[Said]:
+        of, running = nodes(*[6] * 10, of=OF_2_1[:1]), pods(*TEN)
+        host = HostRuntime(node="n1", runtime=runtime)
+        return judge(of, running, NOT_READ, HERE, SLOW_STREAMS, runtime=host)
+
+    few = replace(CONTAINERD, max_concurrent_downloads=2)
+    (finding,) = findings(judged(few))
+    (other,) = findings(judged(replace(few, layer_fetch_buffer_bytes=8 << 20)))
+
+    assert findings(judged(replace(CONTAINERD, max_concurrent_downloads=0))) != [finding]
+    assert finding.observed is not None
+    assert finding.observed == pytest.approx(60 * GB / (2 * 10 * 2**20), rel=0.01)
+    assert other.observed == finding.observed  # the node's streams are what is short
+    assert "max_concurrent_downloads 10: " in finding.message
+    assert finding.remedy is not None
+    # It pulls by its CRI part, so that is the table which counts.
+    assert "[plugins.'io.containerd.cri.v1.images']" in finding.remedy.manifest
+
+
+@pytest.mark.parametrize(
+    ("runtime", "changes"),
+    [
+        pytest.param("docker://24.0.7", True, id="honoured"),
+        pytest.param("containerd://2.1.4", True, id="honoured by containerd"),
+        pytest.param("cri-o://1.33.1", False, id="built in"),
+        pytest.param("", False, id="unknown"),
+    ],
+)
+def test_downloads_are_changed_only_where_the_runtime_honours_it(
+    runtime: str, changes: bool
+) -> None:
+    of = nodes(*[30] * 10, of=[replace(NODE, runtime=runtime)])
+    slow = ImagePull(stream_mib_per_second=2.0)
+
+    (finding,) = findings(judge(of, pods(*TEN), told(PARALLEL), limits=slow))
+
+    assert ("max_concurrent_downloads 10: " in finding.message) is changes
+    assert finding.remedy is not None
+    assert ("max" in finding.remedy.summary + finding.remedy.manifest) is changes
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from k8sdiag.coldstart import MIB, Puller, Rates, image_of, pull_seconds
 from k8sdiag.facts.nodes import Node
 from k8sdiag.facts.pulls import Pull
+from k8sdiag.pulls.downloads import by_default
 from k8sdiag.pulls.rates import Measured, measured
 
 NODES = (
@@ -19,7 +20,7 @@ def pull(seconds: float | None = 60.0, *, node: str = "n1", size: int = SIZE) ->
 
 
 def found(*pulls: Pull, enough: int = 10) -> dict[str, Measured]:
-    return measured(pulls, NODES, Rates(), enough=enough)
+    return measured(pulls, NODES, by_default, Rates(), enough=enough)
 
 
 @pytest.mark.parametrize(
