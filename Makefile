@@ -45,6 +45,7 @@ bench: $(BIN)/.dev
 	$(BIN)/python -m bench.dns
 	$(BIN)/python -m bench.pulls
 	$(BIN)/python -m bench.exporter
+	$(BIN)/python -m bench.etcd
 
 clean:
 	rm -rf .venv dist
@@ -59,6 +60,7 @@ test-deps:
 	command -v ip > /dev/null || missing="$$missing iproute2"; \
 	command -v setpriv > /dev/null || missing="$$missing util-linux"; \
 	ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
+	command -v strace > /dev/null || missing="$$missing strace"; \
 	command -v gcc > /dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v go > /dev/null || echo "Go is missing, see https://go.dev/dl: etcd, CoreDNS and Kubernetes are built with it"; \
 	if [ -z "$$missing" ]; then echo "no package is missing"; \

@@ -57,12 +57,14 @@ def started(
     versions: Sequence[str] = (),
     ports: Sequence[Sequence[int]] = (),
     data: Path | None = None,
+    through: Sequence[str | Path] = (),
 ) -> Iterator[EtcdCluster]:
     """An etcd whose every member answers /health, until the block ends.
 
     Clients must show a certificate when there is TLS; peers talk plainly, on the loopback.
     `versions` are of the members, if they differ. `ports` (client, peer and metrics of each) give
     the members the identities that they had before; `data` is kept, and used where it is there.
+    `through` is a command that runs each member's.
     """
     etcds = [program(PROGRAMS[v]) for v in versions or [version] * members]
     scheme = "https" if tls else "http"
@@ -87,7 +89,7 @@ def started(
         ):
             endpoint = f"{scheme}://127.0.0.1:{client_port}"
             metrics_url = f"http://127.0.0.1:{metrics_port}"
-            command: list[str | Path] = [etcd, "--name", name, "--data-dir", data / name]
+            command: list[str | Path] = [*through, etcd, "--name", name, "--data-dir", data / name]
             command += ["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint]
             command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
             command += ["--listen-metrics-urls", metrics_url, *shared, *extra_args]
