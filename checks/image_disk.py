@@ -6,6 +6,8 @@ to free, the node gets DiskPressure, and pods are evicted that have to pull agai
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from k8sdiag.coldstart import Rates
 from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Node, Nodes
@@ -20,10 +22,27 @@ _SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'
 
 
 class ImageDisk(Limits, frozen=True, kw_only=True):
-    # imageGCHighThresholdPercent of the kubelet, and 1 - imagefs.available of its evictionHard.
+    # 1 - imagefs.available of the kubelet's evictionHard, and its imageGCHighThresholdPercent
+    # where that was not read; where it was, the lower of the two counts.
     threshold: float = 0.85
     # With DiskPressure, images that take this part of the disk are what to look at first.
     pressed: float = 0.5
+
+
+class _Disk(Struct, frozen=True):
+    """A node's images against its disk."""
+
+    demand: Demand
+    threshold: float
+    what: str  # begins there
+
+    @property
+    def share(self) -> float:
+        return _bytes(self.demand) / self.demand.node.disk_bytes
+
+    @property
+    def fullness(self) -> float:
+        return self.share / self.threshold
 
 
 def check(
@@ -33,20 +52,21 @@ def check(
     host: HostKubelet | Missing,
     limits: ImageDisk,
 ) -> Iterator[Said]:
-    pools: dict[str, list[tuple[float, Demand]]] = {}
+    known = Known(nodes, kubelets, host)
+    pools: dict[str, list[_Disk]] = {}
     elsewhere: list[Demand] = []
     unknown: list[str] = []
-    for demand in demands(nodes, pods, Rates(), Known(nodes, kubelets, host).max_images):
+    for demand in demands(nodes, pods, Rates(), known.max_images):
         if not demand.node.disk_bytes:
             unknown.append(demand.node.name)
             continue
-        share = _bytes(demand) / demand.node.disk_bytes
-        if share > 1 and not demand.node.disk_pressure:
+        disk = _disk(demand, known, limits)
+        if disk.share > 1 and not demand.node.disk_pressure:
             elsewhere.append(demand)  # its pods run, so they lie on another disk or share layers
         else:
-            pools.setdefault(demand.node.pool, []).append((share, demand))
-    for pool, members in sorted(pools.items()):
-        yield from _pool(f"pool/{pool or 'unnamed'}", members, limits)
+            pools.setdefault(demand.node.pool, []).append(disk)
+    for pool, disks in sorted(pools.items()):
+        yield from _pool(f"pool/{pool or 'unnamed'}", disks, limits)
     if unknown:
         yield Unseen(
             subject=f"the disks of {len(unknown)} nodes",
@@ -63,6 +83,17 @@ def check(
         )
 
 
+def _disk(demand: Demand, known: Known, limits: ImageDisk) -> _Disk:
+    """Where something begins: the lower of what the kubelet tells, and of what is assumed."""
+    told = known.image_gc(demand.node)
+    if told is None:
+        return _Disk(demand, limits.threshold, "garbage collection and eviction begin")
+    share, source = told
+    if share > limits.threshold:
+        return _Disk(demand, limits.threshold, "eviction begins")
+    return _Disk(demand, share, f"garbage collection begins ({source})")
+
+
 def _bytes(demand: Demand) -> float:
     """Unpacked, and with containerd packed as well; layers that images share count twice."""
     node = demand.node
@@ -70,41 +101,35 @@ def _bytes(demand: Demand) -> float:
     return demand.uncompressed_bytes + (demand.compressed_bytes if keeps else 0.0)
 
 
-def _pool(subject: str, members: list[tuple[float, Demand]], limits: ImageDisk) -> Iterator[Said]:
-    worst = max(members, key=lambda m: m[0])[1]
-    node = worst.node
+def _pool(subject: str, disks: list[_Disk], limits: ImageDisk) -> Iterator[Said]:
+    worst = max(disks, key=lambda d: d.fullness)
+    node = worst.demand.node
     yield Usage(
         limit_id="image-disk",
         subject=subject,
-        used=_bytes(worst),
-        limit=limits.threshold * node.disk_bytes,
+        used=_bytes(worst.demand),
+        limit=worst.threshold * node.disk_bytes,
         unit="bytes",
         driver="pods_per_node",
-        source=f"{node.name}'s {worst.count} images by status.images, unpacked; against "
-        f"{limits.threshold:.0%} of the ephemeral storage in its status",
+        source=f"{node.name}'s {worst.demand.count} images by status.images, unpacked; against "
+        f"{worst.threshold:.0%} of the ephemeral storage in its status, at which {worst.what}",
     )
-    pressed = [d for share, d in members if _pressed(share, d, limits)]
+    pressed = [d for d in disks if _pressed(d, limits)]
     if pressed:
-        most = max(pressed, key=_bytes)
-        yield _finding("pressure", Severity.CRITICAL, subject, most, limits, len(pressed))
-    near = [
-        (share, d)
-        for share, d in members
-        if share >= limits.threshold and not _pressed(share, d, limits)
-    ]
+        most = max(pressed, key=lambda d: _bytes(d.demand))
+        yield _finding("pressure", Severity.CRITICAL, subject, most, len(pressed))
+    near = [d for d in disks if d.fullness >= 1 and not _pressed(d, limits)]
     if near:
-        most = max(near, key=lambda m: m[0])[1]
-        yield _finding("near", Severity.WARNING, subject, most, limits, len(near))
+        most = max(near, key=lambda d: d.fullness)
+        yield _finding("near", Severity.WARNING, subject, most, len(near))
 
 
-def _pressed(share: float, demand: Demand, limits: ImageDisk) -> bool:
-    return demand.node.disk_pressure and share >= limits.pressed
+def _pressed(disk: _Disk, limits: ImageDisk) -> bool:
+    return disk.demand.node.disk_pressure and disk.share >= limits.pressed
 
 
-def _finding(
-    code: str, severity: Severity, subject: str, demand: Demand, limits: ImageDisk, count: int
-) -> Finding:
-    node = demand.node
+def _finding(code: str, severity: Severity, subject: str, disk: _Disk, count: int) -> Finding:
+    demand, node = disk.demand, disk.demand.node
     others = f"; {count - 1} more of its nodes as well" if count > 1 else ""
     state = "it has DiskPressure" if node.disk_pressure else "images in use can't be deleted"
     return Finding(
@@ -112,10 +137,10 @@ def _finding(
         severity=severity,
         subject=subject,
         message=f"the {demand.count} images that {node.name}'s pods need take up to "
-        f"{_bytes(demand) / 1e9:.3g} of its {node.disk_bytes / 1e9:.3g} GB; garbage collection and "
-        f"eviction begin at {limits.threshold:.0%}, and {state}{others}",
+        f"{_bytes(demand) / 1e9:.3g} of its {node.disk_bytes / 1e9:.3g} GB; at "
+        f"{disk.threshold:.0%} {disk.what}, and {state}{others}",
         observed=_bytes(demand),
-        limit=limits.threshold * node.disk_bytes,
+        limit=disk.threshold * node.disk_bytes,
         remedy=_remedy(node),
     )
 

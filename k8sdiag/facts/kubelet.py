@@ -13,6 +13,7 @@ class KubeletSettings(Struct, frozen=True, kw_only=True):
     registry_pull_qps: int | None = None  # pulls started a second; 0: no limit
     registry_burst: int | None = None
     node_status_max_images: int | None = None  # -1: no cap
+    image_gc_high_threshold_percent: int | None = None  # of the images' disk; 100: never
     # Of a flag that kubelets from 1.24 on do not know; None: not given, or unknown.
     image_pull_progress_deadline_seconds: float | None = None
     resolv_conf: str | None = None  # the node's file that pods' own are made from; "": none

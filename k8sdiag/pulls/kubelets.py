@@ -77,6 +77,17 @@ class Known:
             return None, "the kubelets asked of its pool and version differ"
         return settings, ""
 
+    def image_gc(self, node: Node) -> tuple[float, str] | None:
+        """From which share of its disk on the node deletes images, and who told; None: unknown."""
+        own = self._own.get(node.name)
+        among = [own] if own else self._like.get((node.pool, node.kubelet), [])
+        field = "image_gc_high_threshold_percent"
+        told = {getattr(settings, field): settings.sources.get(field, "") for settings in among}
+        if len(told) != 1:
+            return None
+        ((percent, source),) = told.items()
+        return (percent / 100, source) if percent else None
+
     def max_images(self, node: Node) -> int:
         """How many images the node lists at most; -1 is all.
 

@@ -73,6 +73,13 @@ _FIELDS = (
     _Field("registry_pull_qps", "registryPullQPS", "registry-qps", _integer, 5),
     _Field("registry_burst", "registryBurst", "registry-burst", _integer, 10),
     _Field("node_status_max_images", "nodeStatusMaxImages", "node-status-max-images", _integer, 50),
+    _Field(
+        "image_gc_high_threshold_percent",
+        "imageGCHighThresholdPercent",
+        "image-gc-high-threshold",
+        _integer,
+        85,
+    ),
     _Field("resolv_conf", "resolvConf", "resolv-conf", _path, "/etc/resolv.conf"),
     _Field("image_pull_progress_deadline_seconds", "", "image-pull-progress-deadline", _duration),
 )

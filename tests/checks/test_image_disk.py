@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from k8sdiag import Missing, Severity, Usage
 from k8sdiag.checks.image_disk import ImageDisk, check
+from k8sdiag.facts.kubelet import KubeletConfigs
 from k8sdiag.facts.nodes import Node
 from k8sdiag.model import Said
 from tests.checks.pulling import (
@@ -12,11 +13,13 @@ from tests.checks.pulling import (
     NO_KUBELET,
     NODE,
     NOT_READ,
+    SERIAL,
     TEN,
     findings,
     nodes,
     pods,
     profile,
+    told,
     unseen,
 )
 
@@ -113,6 +116,46 @@ def test_one_finding_per_pool_names_the_fullest_node() -> None:
 
     assert "n2's pods need take up to 90 of its 95 GB" in finding.message
     assert "1 more of its nodes as well" in finding.message
+
+
+def gc(*percents: int | None) -> KubeletConfigs:
+    field = "image_gc_high_threshold_percent"
+    sources = {field: "/configz of node/n1"}
+    return told(
+        *[replace(SERIAL, image_gc_high_threshold_percent=p, sources=sources) for p in percents]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kubelets", "on", "words"),
+    [
+        pytest.param(gc(80), "n1", "", id="begins later"),
+        pytest.param(gc(85), "n1", "", id="begins where it is by default"),
+        pytest.param(gc(70, 80), "n3", "", id="kubelets of its pool that differ"),
+        pytest.param(gc(None), "n1", "", id="a kubelet that does not tell"),
+        pytest.param(gc(70), "n1", "70% garbage collection begins (/configz of", id="its own"),
+        pytest.param(gc(70), "n3", "70% garbage collection begins (/configz of", id="its like"),
+    ],
+)
+def test_garbage_collection_begins_where_the_kubelet_says(
+    kubelets: KubeletConfigs, on: str, words: str
+) -> None:
+    """Images take 75 % of the disk."""
+    fleet = [replace(CRIO, name=name) for name in ("n1", "n2", "n3")]
+    of = nodes(*[7.5] * 10, of=fleet)
+
+    said = list(check(of, pods(*TEN, on=[on]), kubelets, NO_KUBELET, ImageDisk()))
+
+    assert [f.code for f in findings(said)] == ["near"] * bool(words)
+    assert all(words in f.message and f.limit == 70 * GB for f in findings(said))
+
+
+def test_eviction_begins_before_garbage_collection_that_is_set_higher() -> None:
+    of = nodes(*[9] * 10, of=[CRIO])
+
+    (finding,) = findings(list(check(of, pods(*TEN), gc(100), NO_KUBELET, ImageDisk())))
+
+    assert "at 85% eviction begins, and images in use" in finding.message
 
 
 def test_pods_that_pull_nothing_fill_nothing() -> None:

@@ -21,6 +21,7 @@ FIELDS = (
     "registry_pull_qps",
     "registry_burst",
     "node_status_max_images",
+    "image_gc_high_threshold_percent",
 )
 
 
@@ -68,7 +69,11 @@ def test_flags_drop_ins_and_file_merge_as_the_kubelet_merges_them(
 
     kubelet = start_kubelet(
         {"registryBurst": 25, "nodeStatusMaxImages": -1},
-        extra_args=[f"--config-dir={dropins}", "--registry_qps", "7"],
+        extra_args=[
+            f"--config-dir={dropins}",
+            *("--registry_qps", "7"),
+            "--image-gc-high-threshold=90",
+        ],
     )
 
     asked = kubelet_configz.collect(door())
@@ -85,7 +90,9 @@ def test_flags_drop_ins_and_file_merge_as_the_kubelet_merges_them(
         "registry_pull_qps": "--registry-qps",
         "registry_burst": "default",
         "node_status_max_images": "/var/lib/kubelet/config.yaml",
+        "image_gc_high_threshold_percent": "--image-gc-high-threshold",
     }
+    assert told.image_gc_high_threshold_percent == 90
     assert found.gaps == {}
 
 

@@ -91,6 +91,7 @@ def test_what_real_kubelets_say(file: str, slots: float, qps: int, burst: int) -
         burst,
     )
     assert settings.node_status_max_images == 50
+    assert settings.image_gc_high_threshold_percent == 85
     assert set(settings.sources.values()) == {"/configz"}
 
 
