@@ -299,6 +299,18 @@ def test_a_connection_that_was_closed_while_idle_is_opened_again(
     assert len(server.asked) == 2
 
 
+def test_who_was_refused_to_the_end_asks_less_often(
+    server: ScriptedApi, door: Kubernetes, pauses: list[float]
+) -> None:
+    server.answers = [BUSY] * (api.BUSY_TRIES + api.STILL_BUSY_TRIES)
+
+    for path in ("/a", "/b"):
+        with pytest.raises(Unavailable, match="too busy"):
+            door.get(path, PODS)
+    assert [request.path for request in server.asked] == ["/a"] * 5 + ["/b"] * 2
+    assert pauses == [7.0] * 5
+
+
 def test_a_retry_after_that_is_too_long_is_not_waited_for(
     server: ScriptedApi, door: Kubernetes, pauses: list[float]
 ) -> None:

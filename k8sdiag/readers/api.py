@@ -11,6 +11,7 @@ from k8sdiag.readers.kubeconfig import Login, one_line
 
 REQUEST_SECONDS = 60.0  # the API server itself gives up after as long (--request-timeout)
 BUSY_TRIES = 5  # of one request that is answered 429
+STILL_BUSY_TRIES = 2  # of each that follows one which was refused to the end
 WAIT_SECONDS = 30.0  # the longest Retry-After that is obeyed; a longer one ends the request
 
 
@@ -55,6 +56,7 @@ class Api:
         self._connection = Connection(login, gzip=gzip, who=who, accept=accept)
         self.server = self._connection.server
         self.cost = Cost()
+        self._busy_tries = BUSY_TRIES
 
     def send(self, target: str, deadline: float) -> None:
         """Put a request on its way; ask(sent=True) fetches the reply."""
@@ -68,9 +70,10 @@ class Api:
         """The reply to a GET, whose status is 200.
 
         A connection that breaks is tried once more, a 5xx too; a 429 up to five times, each
-        after the time that it asks for. Raises Unavailable with one line.
+        after the time that it asks for, and less often once that did not help: dozens of lists
+        would wait for the same minute. Raises Unavailable with one line.
         """
-        drops, errors, busy = 1, 1, BUSY_TRIES - 1
+        drops, errors, busy = 1, 1, self._busy_tries - 1
         while True:
             try:
                 if not sent:
@@ -88,6 +91,8 @@ class Api:
             again = False
             if reply.status == 429:
                 again, busy = busy > 0, busy - 1
+                if not again:
+                    self._busy_tries = STILL_BUSY_TRIES
             elif reply.status >= 500:
                 again, errors = errors > 0, errors - 1
             wait = _retry_after(reply)

@@ -16,6 +16,7 @@ from tests.real import apiserver
 from tests.real.apiserver import ADMINS, ApiServer
 from tests.real.conftest import required
 from tests.real.etcd_writes import fill_up
+from tests.real.fairness import refusing_lists
 from tests.real.prometheus import Prometheus
 from tests.real.test_audit import etcd
 
@@ -149,6 +150,16 @@ def test_pulls_that_fail_are_counted_by_their_pods(own_server: ApiServer) -> Non
         f"WARNING  image-pull: pulls fail: 2 pods by events of the last 5 minutes: {said}"
         in (lines[0])
     )
+
+
+def test_an_api_server_that_refuses_lists_is_named_first(api_server: ApiServer) -> None:
+    with with_nodes(api_server, unready=NODES // 2), refusing_lists(api_server) as kubeconfig:
+        code, lines, _ = watch(api_server, "--kubeconfig", kubeconfig, count=4)
+
+    assert code == 1
+    assert "CRITICAL api-server: nodes: it answers 429, too busy" in lines[0]
+    assert subjects(lines)[0] == "CRITICAL api-server"
+    assert subjects(lines)[1:3] == ["UNKNOWN nodes", "UNKNOWN image-pull"]
 
 
 def test_prometheus_tells_of_dns_neighbors_and_pulls(
