@@ -24,11 +24,17 @@ def judged(
     for pool, tables in sorted(pools.items()):
         for family in sorted({table.family for _, table in tables}):
             of_family = [(name, table) for name, table in tables if table.family == family]
-            yield from _of_pool(pool, of_family, fleet.provenance, limits)
+            peerless = known.lack(family)
+            yield from _of_pool(pool, of_family, fleet.provenance, limits, peerless=peerless)
 
 
 def _of_pool(
-    pool: str, tables: list[tuple[str, NeighborTable]], source: str, limits: NeighborTableLimits
+    pool: str,
+    tables: list[tuple[str, NeighborTable]],
+    source: str,
+    limits: NeighborTableLimits,
+    *,
+    peerless: bool,
 ) -> Iterator[Finding | Usage | Unseen]:
     """The worst node for each kind of finding, and how many there are of it; the fullest node."""
     said = [x for name, table in tables for x in verdict(f"node/{name}", table, limits)]
@@ -48,7 +54,7 @@ def _of_pool(
     usages = [
         used
         for name, table in tables
-        for used in usage(f"node/{name}", table, source, limits, several=True)
+        for used in usage(f"node/{name}", table, source, limits, several=True, peerless=peerless)
     ]
     if usages:
         yield max(usages, key=lambda used: used.ratio)

@@ -26,10 +26,21 @@ class NeighborTableLimits(Limits, frozen=True, kw_only=True):
 
 
 def usage(
-    subject: str, table: NeighborTable, source: str, limits: NeighborTableLimits, *, several: bool
+    subject: str,
+    table: NeighborTable,
+    source: str,
+    limits: NeighborTableLimits,
+    *,
+    several: bool,
+    peerless: bool,
 ) -> Iterator[Usage]:
-    """How full it is, where that can be told; it grows with the nodes where there are several."""
+    """How full it is, where that can be told; it grows with the nodes where there are several.
+
+    It does not where no node has an address of the family: what it holds are the multicast
+    entries of pods, which can be collected at any time.
+    """
     counted = _counted(table, limits)
+    peers = several and not peerless
     if counted is not None and table.gc_thresh3:
         yield Usage(
             limit_id=f"neighbor-{table.family}",
@@ -37,8 +48,8 @@ def usage(
             used=float(counted),
             limit=float(table.gc_thresh3),
             unit="entries",
-            driver="nodes" if several else "pods_per_node",
-            fixed=float(_of_pods(table, counted)) if several else 0.0,
+            driver="nodes" if peers else "pods_per_node",
+            fixed=float(counted if peerless else _of_pods(table, counted) if peers else 0),
             source=f"{table.entries:,} entries of all network namespaces ({source}), less what is "
             f"known not to count, of {_sysctl(table)}: an upper bound",
         )

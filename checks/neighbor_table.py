@@ -25,6 +25,7 @@ def check(
     limits: NeighborTableLimits,
 ) -> Iterator[Finding | Usage | Metric | Unseen]:
     seen: set[str] = set()
+    known = neighbors.Places(nodes.nodes if isinstance(nodes, Nodes) else ())
     if isinstance(tables, NeighborTables):
         subject = subject_of(tables.host, nodes)
         several = isinstance(nodes, Nodes) and len(nodes.nodes) > 1
@@ -32,8 +33,14 @@ def check(
             yield from _metrics(table)
             yield from verdict(subject, table, limits)
             if subject.startswith("node/"):
-                yield from usage(subject, table, tables.provenance, limits, several=several)
-    known = neighbors.Places(nodes.nodes if isinstance(nodes, Nodes) else ())
+                yield from usage(
+                    subject,
+                    table,
+                    tables.provenance,
+                    limits,
+                    several=several,
+                    peerless=known.lack(table.family),
+                )
     if isinstance(tables, NeighborTables) and (here := known.find(tables.host)):
         seen.add(here.name)
     if isinstance(fleet, FleetNeighborTables):

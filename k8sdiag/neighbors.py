@@ -101,14 +101,20 @@ class Places:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self._by_name: dict[str, Node] = {}
         self._by_short: dict[str, Node | None] = {}
+        self._families: set[str] = set()
         for node in nodes:
             name = node.name.lower()
             self._by_name |= dict.fromkeys((name, *node.addresses), node)
+            self._families |= {"ipv6" if ":" in each else "ipv4" for each in node.addresses}
             short = name.partition(".")[0]
             self._by_short[short] = None if short in self._by_short else node
 
     def __bool__(self) -> bool:
         return bool(self._by_name)
+
+    def lack(self, family: str) -> bool:
+        """Whether the nodes are known to have addresses, and none of this family."""
+        return bool(self._families) and family not in self._families
 
     def find(self, host: str) -> Node | None:
         """A cloud may prefer the short or the full name, as is_node() says."""

@@ -188,9 +188,10 @@ def test_a_host_outside_the_cluster_says_nothing_of_it() -> None:
     assert not [x for x in spoken if isinstance(x, Usage)]
 
 
-def fleet(*hosts: tuple[str, NeighborTable]) -> FleetNeighborTables:
+def fleet(*hosts: tuple[str, *tuple[NeighborTable, ...]]) -> FleetNeighborTables:
     return FleetNeighborTables(
-        hosts=tuple(HostTables(host, (fields,)) for host, fields in hosts), provenance="Prometheus"
+        hosts=tuple(HostTables(host, tuple(tables)) for host, *tables in hosts),
+        provenance="Prometheus",
     )
 
 
@@ -289,6 +290,33 @@ def test_what_pods_devices_hold_does_not_grow_with_the_nodes() -> None:
         "eth0": (600, "true"),
         "vxlan.calico": (1000, "false"),
     }
+
+
+@pytest.mark.parametrize("whose", ["of this host", "of the fleet"])
+@pytest.mark.parametrize(
+    ("addresses", "growing"),
+    [
+        (("10.0.0.1",), {"neighbor-ipv4"}),
+        (("10.0.0.1", "fd00::1"), {"neighbor-ipv4", "neighbor-ipv6"}),
+        (("fd00::1",), {"neighbor-ipv6"}),
+        ((), {"neighbor-ipv4", "neighbor-ipv6"}),  # they are not known
+    ],
+    ids=lambda value: " and ".join(value) if isinstance(value, tuple) else "",
+)
+def test_idle_pods_multicast_entries_forecast_nothing(
+    addresses: tuple[str, ...], growing: set[str], whose: str
+) -> None:
+    nodes = Nodes(nodes=(Node(name="node-1", addresses=addresses), Node(name="node-2")))
+    tables = table(entries=300), table(entries=400, family="ipv6")
+    if whose == "of this host":
+        spoken = said(*tables, nodes=nodes)
+    else:
+        spoken = judged(fleet(("node-1", *tables)), nodes)
+    usages = [x for x in spoken if isinstance(x, Usage)]
+
+    assert {u.limit_id: u.used for u in usages} == {"neighbor-ipv4": 300, "neighbor-ipv6": 400}
+    assert {u.limit_id for u in usages if u.fixed < u.used} == growing
+    assert {u.limit_id for u in usages if u.driver == "nodes"} == growing
 
 
 def test_what_is_unknown_has_no_series() -> None:
