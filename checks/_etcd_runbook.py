@@ -48,5 +48,11 @@ class Etcdctl:
         """Equal where members hold the same: of the revision that all have, by every key."""
         return self._do(f"{PATIENT} endpoint hashkv --write-out=table")
 
+    def save(self) -> str:
+        """A backup into this folder; it takes one endpoint: a follower's, while there is one."""
+        member = self._members[0]
+        file = shlex.quote(member.name) + "-$(date +%F).db"
+        return self._do(f"snapshot save {file}", member.endpoint)
+
     def disarm(self) -> tuple[str, ...]:
         return self._do("alarm disarm"), self._do("alarm list")

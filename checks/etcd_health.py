@@ -44,11 +44,20 @@ def check(
         yield Unseen(subject="speed of etcd", reason=performance.reason)
     if isinstance(nodes, Nodes):
         yield from _etcd_scale.judge(len(nodes.nodes), etcd, pods, seen, limits)
-    yield from _backups(backups, performance, limits)
+    yield from _backups(backups, performance, limits, _save(etcd))
+
+
+def _save(etcd: EtcdMembers | Missing) -> tuple[str, ...]:
+    if isinstance(etcd, Missing):
+        return ("etcdctl snapshot save etcd-$(date +%F).db",)
+    return tuple(Etcdctl(m, etcd.etcdctl_flags).save() for m in clusters(etcd.members))
 
 
 def _backups(
-    backups: EtcdBackups | Missing, performance: EtcdPerformance | Missing, limits: EtcdHealth
+    backups: EtcdBackups | Missing,
+    performance: EtcdPerformance | Missing,
+    limits: EtcdHealth,
+    save: tuple[str, ...],
 ) -> Iterator[Said]:
     """No evidence is not "no backup": most are made where nobody here can see them."""
     made = backups.backups if isinstance(backups, EtcdBackups) else ()
@@ -73,7 +82,7 @@ def _backups(
             remedy=Remedy(
                 summary="look why it fails, and take a snapshot now; it streams the whole "
                 "database from one member and writes nothing to etcd",
-                commands=("etcdctl snapshot save etcd-$(date +%F).db",),
+                commands=save,
             ),
         )
     elif limits.backup_required and not ages and not any(m.snapshots for m in watched):

@@ -306,6 +306,22 @@ def test_found(facts: list[Fact], code: str, severity: Severity, subject: str, s
     assert finding.remedy is not None
 
 
+def test_a_backup_is_told_with_the_endpoint_and_the_certificates() -> None:
+    own = EtcdMembers(members=(member(0),), etcdctl_flags=("--cacert=/pki/ca.crt",))
+    commands = [
+        f.remedy.commands
+        for facts in ([own, backup(8)], [backup(8)])
+        for f in findings(*facts)
+        if f.remedy
+    ]
+
+    where = "--endpoints=https://10.0.0.0:2379 --cacert=/pki/ca.crt"
+    assert commands == [
+        (f"etcdctl {where} snapshot save etcd-0-$(date +%F).db",),
+        ("etcdctl snapshot save etcd-$(date +%F).db",),
+    ]
+
+
 def unseen(spoken: list[Said]) -> dict[str, str]:
     return {x.subject: x.reason for x in spoken if isinstance(x, Unseen)}
 
