@@ -61,6 +61,7 @@ test-deps:
 	command -v setpriv > /dev/null || missing="$$missing util-linux"; \
 	ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$$missing libseccomp2"; \
 	command -v strace > /dev/null || missing="$$missing strace"; \
+	ldconfig -p | grep -q 'libdevmapper\.so\.1\.02' || missing="$$missing libdevmapper1.02.1"; \
 	command -v gcc > /dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v go > /dev/null || echo "Go is missing, see https://go.dev/dl: etcd, CoreDNS and Kubernetes are built with it"; \
 	if [ -z "$$missing" ]; then echo "no package is missing"; \

@@ -31,17 +31,19 @@ def effective(
         sources["progress_timeout_seconds"] = f"--{DEADLINE_FLAG}" if deadline else DEFAULT
     except ValueError as error:
         wrong[f"--{DEADLINE_FLAG}"] = str(error)
-    given: Any = 3
     source = DEFAULT
-    if downloads_flag is not None:  # dockerd starts with only one of the two
-        given, source = downloads_flag, f"--{DOWNLOADS_KEY}"
-    elif DOWNLOADS_KEY in daemon:
-        given, source = daemon[DOWNLOADS_KEY], file
     try:
-        downloads = int(given)
+        if downloads_flag is not None:  # dockerd starts with only one of the two
+            source = f"--{DOWNLOADS_KEY}"
+            downloads = _count(int(downloads_flag, 0))
+        elif daemon.get(DOWNLOADS_KEY):  # a 0 of the file is as if it were not there
+            source = file
+            downloads = _count(daemon[DOWNLOADS_KEY])
+        else:
+            downloads = 3
         sources["max_concurrent_downloads"] = source
-    except (TypeError, ValueError):
-        wrong[f"{DOWNLOADS_KEY} of {source}"] = "it is no whole number"
+    except ValueError:
+        wrong[f"{DOWNLOADS_KEY} of {source}"] = "it is no whole number of 0 and more"
     return Runtime(
         name="docker",
         version=version,
@@ -52,3 +54,10 @@ def effective(
         pull_deadline_seconds=119.0 if release and release < _HARD_UNTIL else 0.0,
         sources=sources,
     ), wrong
+
+
+def _count(value: object) -> int:
+    """Raises ValueError for what dockerd does not start with: "4", 4.0, true, -1."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError

@@ -95,19 +95,22 @@ def _read_crio(host: Host, root: str, process: Process, version: str) -> _Read:
 
 def _read_docker(host: Host, root: str, process: Process, version: str) -> _Read:
     daemon = next(iter(host.processes("dockerd")), None)
-    file = (daemon and flag(daemon, ("config-file",))) or "/etc/docker/daemon.json"
+    named = flag(daemon, ("config-file",)) if daemon else None
+    file = "/etc/docker/daemon.json" if named is None else named
     try:
-        values = json.loads(host.read(root + file))
-    except Absent:
-        values = {}
+        values = json.loads(host.read(root + file)) if file else {}
     except ValueError as error:
         raise Unavailable(f"{file}: not JSON") from error
     except Unavailable as error:
-        raise Unavailable(mend(error)) from error
+        if named is not None or not isinstance(error, Absent):
+            raise Unavailable(mend(error)) from error
+        values = {}
+    if not isinstance(values, dict):
+        raise Unavailable(f"{file}: no JSON object")
     return _docker.effective(
         flag(process, (_docker.DEADLINE_FLAG,)),
         flag(daemon, (_docker.DOWNLOADS_KEY,)) if daemon else None,
-        values if isinstance(values, dict) else {},
+        values,
         file,
         version,
         runtimes.release(version),

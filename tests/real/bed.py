@@ -96,6 +96,12 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
 
 
+def in_places(root: Path, places: Sequence[str], command: Sequence[str | Path]) -> list[str | Path]:
+    """The command that runs this one with folders of `root` in these places; needs root."""
+    mounts = "".join(f'mount --bind "{root}/{place}" /{place} && ' for place in places)
+    return ["unshare", "--mount", "sh", "-c", f'{mounts} exec "$@"', "sh", *command]
+
+
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """A folder for a program's data, removed at the end: only logs and keys are kept."""

@@ -165,6 +165,7 @@ COMPONENTS: dict[str, Go | Deb | Wheel] = {
     "containerd-2": _containerd("containerd"),
     "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
     "runc": Deb("runc", "usr/sbin/runc"),
+    "dockerd": Deb("docker.io", "usr/sbin/dockerd"),
     # With tags for those of its parts that need C libraries.
     "crio": Go(
         "github.com/cri-o/cri-o",

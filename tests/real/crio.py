@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 
 from tests.criofiles import DROP_INS
-from tests.real.bed import Process, need_root, program, running, scratch
+from tests.real.bed import Process, in_places, need_root, program, running, scratch
 
 WRITTEN = ("etc", "run", "var/lib", "var/log")
 # What the daemon needs to start where it can run no pod; conmon and pinns are never called to.
@@ -73,12 +73,7 @@ def _field(content: bytes) -> bytes:
 def config(root: Path, arguments: Sequence[str]) -> str:
     """What `crio config` prints where these folders are; raises CalledProcessError if it fails."""
     need_root("a mount namespace")
-    return _run(_inside(root, ["etc"], [program("crio"), *arguments, "config"]))
-
-
-def _inside(root: Path, places: Sequence[str], command: Sequence[str | Path]) -> list[str | Path]:
-    mounts = "".join(f'mount --bind "{root}/{place}" /{place} && ' for place in places)
-    return ["unshare", "--mount", "sh", "-c", f'{mounts} exec "$@"', "sh", *command]
+    return _run(in_places(root, ["etc"], [program("crio"), *arguments, "config"]))
 
 
 def _run(command: Sequence[str | Path]) -> str:
@@ -104,7 +99,7 @@ def started(folder: Path, files: Mapping[str, str] | None = None) -> Iterator[Cr
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
         (root / "etc/stub").chmod(0o755)
-        command = _inside(root, WRITTEN, [program("crio")])
+        command = in_places(root, WRITTEN, [program("crio")])
         with running("crio", command, folder) as process:
             process.await_ready((root / "run/crio/version").exists)
             yield Crio(process, root)

@@ -1,8 +1,9 @@
-"""A registry on the loopback of a network namespace, with one image: a program in an empty root.
+"""Registries on the loopback: with a program in an empty root, or that send layers when told to.
 
     python registry.py FOLDER PORT
 
-serves what lay_out() wrote. A kubelet needs no more to begin a pod's sandbox.
+serves what lay_out() wrote, in a network namespace of its own. A kubelet needs no more to begin a
+pod's sandbox.
 """
 
 import hashlib
@@ -10,9 +11,12 @@ import io
 import json
 import sys
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Lock, Thread
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -84,6 +88,48 @@ def handler(
             return body
 
     return Handler
+
+
+class Layers:
+    """Registries of an image with ten layers each, that send all of a layer when told to go on."""
+
+    def __init__(self, folder: Path, share: float = 0.5) -> None:
+        self.folder = folder
+        self.share = share  # of each layer, sent at once
+        self.go = Event()
+        self.asked = 0
+        self._lock = Lock()
+
+    @contextmanager
+    def served(self, name: str) -> Iterator[str]:
+        """The image's name, while it is served on the loopback."""
+        files = {f"{name}-{i}": self.folder / f"{name}-{i}" for i in range(10)}
+        for path in files.values():
+            path.write_text(path.name)
+        lay_out_layers(self.folder / name, files)
+        answers = handler(self.folder / name, self.share, self._hold)
+        with ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
+            Thread(target=server.serve_forever).start()
+            try:
+                yield f"127.0.0.1:{server.server_port}/{name}:1"
+            finally:
+                self.go.set()
+                server.shutdown()
+
+    def _hold(self) -> None:
+        with self._lock:
+            self.asked += 1
+        self.go.wait()
+
+    def settled(self) -> int:
+        """How many layers were asked for once no more are. Raises TimeoutError if none is."""
+        before = 0
+        for _ in range(60):
+            if before == self.asked != 0:
+                return before
+            before = self.asked
+            time.sleep(0.5)
+        raise TimeoutError("no pull asks for its layers")
 
 
 def serve(folder: Path, port: int) -> None:

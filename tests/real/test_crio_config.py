@@ -3,11 +3,7 @@
 import re
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Lock, Thread
 
 import grpc
 import pytest
@@ -20,10 +16,11 @@ from k8sdiag.sources._crio import DOWNLOADS
 from k8sdiag.sources._kubelet import duration_seconds
 from tests.criofiles import BROKEN, DROP_INS, MAIN, VALID, Broken, Valid, timeout
 from tests.hosttree import lay_out, look, run, write
-from tests.real import crio, registry
+from tests.real import crio
 from tests.real.bed import program
 from tests.real.components import CRIO
 from tests.real.conftest import required
+from tests.real.registry import Layers
 
 
 def printed(toml: str) -> str:
@@ -99,46 +96,6 @@ def test_the_running_program_is_found_with_its_files_and_version(
     assert found.runtime.progress_timeout_seconds == duration_seconds(told) == 150
     source = found.runtime.sources["progress_timeout_seconds"]
     assert source == f"/{DROP_INS}/a/b.conf"
-
-
-class Layers:
-    """Registries of an image with ten layers each, that send all of a layer when told to go on."""
-
-    def __init__(self, folder: Path, share: float = 0.5) -> None:
-        self.folder = folder
-        self.share = share  # of each layer, sent at once
-        self.go = Event()
-        self.asked = 0
-        self._lock = Lock()
-
-    @contextmanager
-    def served(self, name: str) -> Iterator[str]:
-        """The image's name, while it is served on the loopback."""
-        files = {f"{name}-{i}": self.folder / f"{name}-{i}" for i in range(10)}
-        for path in files.values():
-            path.write_text(path.name)
-        registry.lay_out_layers(self.folder / name, files)
-        handler = registry.handler(self.folder / name, self.share, self._hold)
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            Thread(target=server.serve_forever).start()
-            try:
-                yield f"127.0.0.1:{server.server_port}/{name}:1"
-            finally:
-                self.go.set()
-                server.shutdown()
-
-    def _hold(self) -> None:
-        with self._lock:
-            self.asked += 1
-        self.go.wait()
-
-    def settled(self) -> int:
-        """How many layers were asked for once no more are."""
-        before = -1
-        while before != self.asked or not before:
-            before = self.asked
-            time.sleep(0.5)
-        return before
 
 
 def test_of_each_image_so_many_layers_are_downloaded_at_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The runtimes' processes, files and versions on a host; cri-dockerd's as its manual has them.
 
-What containerd says of its settings is in tests/real/test_containerd_config.py; CRI-O's are in
-test_crio.py.
+What containerd says of its settings is in tests/real/test_containerd_config.py; those of CRI-O and
+dockerd are in test_crio.py and test_docker.py.
 """
 
 from pathlib import Path
