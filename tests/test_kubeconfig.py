@@ -1,7 +1,9 @@
 """Who we are: what a kubeconfig may say, and one clear line for all that it may not."""
 
 import json
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,49 @@ def test_several_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/absent:{users}:{rest}")
 
     assert bearer(load(None, None)) == f"Bearer {SECRET}"
+
+
+@pytest.fixture
+def closed_home(tmp_path: Path) -> Iterator[Path]:
+    """A home like root's, to a user who has only its name (`sudo -E -u somebody`)."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o000)
+    me = os.geteuid()
+    try:
+        if me == 0:  # whom no mode keeps out
+            os.seteuid(65534)
+        with pytest.raises(PermissionError):
+            (home / "config").stat()
+        yield home
+    finally:
+        os.seteuid(me)
+        home.chmod(0o700)
+
+
+def test_a_home_that_is_not_for_us_has_no_kubeconfig_for_us(closed_home: Path) -> None:
+    with pytest.raises(Unavailable, match="no kubeconfig"):
+        load(None, None)
+
+
+def test_no_home_has_no_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(Unavailable, match="no kubeconfig"):
+        load(None, None)
+
+
+def test_a_named_one_that_is_not_for_us_is_said(
+    closed_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = closed_home / "config"
+    with pytest.raises(ConfigError, match="home/config: cannot be read: Permission denied"):
+        load(path, None)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    with pytest.raises(ConfigError, match="home/config: cannot be read: Permission denied"):
+        load(None, None)
 
 
 def test_the_one_at_home(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def load(kubeconfig: Path | None, context: str | None) -> Login:
     ConfigError when one was named, or is there, and can't be used.
     """
     paths = [kubeconfig] if kubeconfig else _default_paths()
-    found = [p for p in paths if p.expanduser().exists()]
+    found = [p for p in paths if _is_there(p)]
     if found:
         login = _from_files(found, context, named=bool(kubeconfig or context))
         if login:
@@ -73,6 +73,21 @@ def load(kubeconfig: Path | None, context: str | None) -> Login:
 def _default_paths() -> list[Path]:
     listed = [Path(p) for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
     return listed or [DEFAULT]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; nobody named the default one, so it need not be for us to see.
+
+    Raises ConfigError.
+    """
+    try:
+        return path.expanduser().exists()
+    except RuntimeError:  # a user without a home
+        return False
+    except OSError as error:
+        if path == DEFAULT:
+            return False
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _from_pod() -> Login:
