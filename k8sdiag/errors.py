@@ -1,6 +1,7 @@
 """Every end of a run: one line that says what went wrong, where and what to do, and a code."""
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -19,6 +20,8 @@ def one_line(command: Callable[[], object]) -> int:
     """Run a command; its exit code. What it raises becomes one line on stderr."""
     if sys.stdout is None:  # whoever started us has closed it, and wants files or the code alone
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - open to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this locale has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command()
         sys.stdout.flush()

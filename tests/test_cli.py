@@ -278,6 +278,21 @@ def test_what_stdout_can_not_take_is_in_the_files_all_the_same(tmp_path: Path) -
     assert json.loads(file.read_text())["kind"] == "Report"
 
 
+def test_what_a_locale_has_no_letters_for_is_escaped_and_in_files_it_is_there(
+    tmp_path: Path,
+) -> None:
+    demo = Path(__file__).parents[1] / "k8sdiag" / "demo.json.gz"
+    recording = json.loads(gzip.decompress(demo.read_bytes()))
+    (tmp_path / "s.json").write_text(json.dumps(recording | {"cluster": "日本"}))
+    file = tmp_path / "r.md"
+    outputs = ["-o", "table", "-o", f"markdown={file}"]
+    done = k8sdiag("audit", tmp_path / "s.json", *outputs, PYTHONIOENCODING="latin-1")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Cluster:  \\u65e5\\u672c\n" in done.stdout
+    assert "日本" in file.read_text(encoding="utf-8")
+
+
 def test_a_file_that_can_not_be_written_costs_no_other_format(tmp_path: Path) -> None:
     file = tmp_path / "r.md"
     outputs = ["-o", "json=/dev/full", "-o", f"markdown={file}", "-o", "table"]
