@@ -15,6 +15,15 @@ from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
 from k8sdiag.model import Finding, Missing, Remedy, Said, Severity, Unseen, Usage
 
+EACH = {
+    "bytes-of-a-type": " of one type",
+    "endpoints-per-service": " of one Service",
+    "objects-of-a-type": " of one type",
+    "pods-per-namespace": " in one namespace",
+    "pods-per-node": " on a node",
+    "services-per-namespace": " in one namespace",
+}
+
 
 def check(
     nodes: Nodes,
@@ -54,19 +63,24 @@ def check(
 
 
 def _near(usage: Usage) -> Finding:
-    where = "" if usage.subject == "cluster" else f" of {usage.subject}"
+    whole = "the mean node" if usage.limit_id == "pods-per-node" else "the cluster"
+    who = whole if usage.subject == "cluster" else usage.subject
     return Finding(
         code="near-threshold",
         severity=Severity.WARNING,
         subject=usage.subject,
-        message=f"{usage.limit_id.replace('-', ' ')}{where}: {usage.used:,.0f}, and Kubernetes is "
-        f"tested up to {usage.limit:,.0f} {usage.unit}",
+        message=f"{who}: {_amount(usage.used, usage.unit)}, and Kubernetes is tested up to "
+        f"{_amount(usage.limit, usage.unit)}{EACH.get(usage.limit_id, '')}",
         observed=usage.used,
         limit=usage.limit,
         remedy=Remedy(
             summary="give what grows a cluster of its own, or load-test this one before it grows on"
         ),
     )
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value / 1e9:,.2f} GB" if unit == "bytes" else f"{value:,.0f} {unit}"
 
 
 def _truncated(endpoints: ServiceEndpoints, limits: ClusterSize) -> Iterator[Finding]:

@@ -60,6 +60,12 @@ class Projected(Struct, frozen=True, kw_only=True):
     used_at_target: float | None  # None: nothing is known of what makes it grow
     breaks_at_nodes: float | None  # with the target's pods per node; None: nodes don't break it
 
+    @property
+    def breaks_at_target(self) -> bool:
+        """What nobody knows how it grows is taken to stay as it is."""
+        used = self.usage.used if self.used_at_target is None else self.used_at_target
+        return used >= self.usage.limit
+
 
 class Projection(Struct, frozen=True, kw_only=True):
     nodes: float  # the target
@@ -72,6 +78,12 @@ class Projection(Struct, frozen=True, kw_only=True):
     def first(self) -> Projected | None:
         """The limit that breaks first as the cluster grows, if any does."""
         return next((limit for limit in self.limits if limit.breaks_at_nodes is not None), None)
+
+    @property
+    def first_by_nodes(self) -> Projected | None:
+        """The same of those that each node more brings nearer."""
+        grown = (limit for limit in self.limits if limit.usage.driver in ("nodes", "pods"))
+        return next((limit for limit in grown if limit.breaks_at_nodes is not None), None)
 
 
 class UnknownSizeError(Exception):

@@ -84,8 +84,52 @@ def test_the_first_to_break_stands_first_and_what_never_does_last() -> None:
     assert projection.first == projection.limits[0]
 
 
+def test_what_breaks_without_more_nodes_stands_beside_what_they_break() -> None:
+    usages = (
+        usage(2000, "moon", limit_id="moon"),
+        usage(300, "pods_per_node", limit_id="dense"),
+        usage(500, "nodes", limit_id="soon"),
+    )
+    sparse, dense = project(report(*usages), 50), project(report(*usages), 50, 80)
+
+    assert [p.first and p.first.usage.limit_id for p in (sparse, dense)] == ["moon", "dense"]
+    assert [p.first_by_nodes and p.first_by_nodes.usage.limit_id for p in (sparse, dense)] == [
+        "soon",
+        "soon",
+    ]
+    broken = {limit.usage.limit_id for limit in sparse.limits if limit.breaks_at_target}
+    assert broken == {"moon"}  # also where the cluster gets smaller
+
+
 def test_nothing_that_breaks_is_no_first() -> None:
     assert project(report(usage(10, "moon")), 200).first is None
+
+
+def test_a_smaller_cluster_is_no_better_for_what_nodes_do_not_break() -> None:
+    done = k8sdiag("forecast", "--demo", "--nodes", "500")
+
+    assert done.returncode == 1
+    assert "node-cold-start" in done.stdout
+
+
+def test_too_many_pods_on_each_node_are_not_said_in_nodes() -> None:
+    args = ("forecast", "--demo", "--nodes", "500", "--pods-per-node", "200")
+    first = k8sdiag(*args, "--check", "cluster-size").stdout.splitlines()[2]
+
+    assert first.startswith(
+        "pods-per-node of cluster breaks at 200.0 pods a node, whatever the number of nodes. By "
+        "nodes, pods-per-namespace of namespace/"
+    )
+
+
+def test_what_could_not_be_measured_is_in_the_document() -> None:
+    done = k8sdiag("forecast", "--demo", "--nodes", "500", "-o", "json")
+    forecast = json.loads(done.stdout)
+
+    assert forecast["now"]["nodes"] == 1000
+    assert "held by a real API server" in forecast["lab"]
+    unmeasured = {entry["check"]: entry["reason"] for entry in forecast["notMeasured"]}
+    assert "999 of 1000 nodes" in unmeasured["neighbor-table"]
 
 
 def test_a_cluster_of_unknown_size_is_not_guessed() -> None:

@@ -71,23 +71,31 @@ def forecast(
         click.echo(f"k8sdiag: {error}: {'; '.join(why) or 'no check read them'}", err=True)
         return NOT_JUDGED
     if output == "json":
-        click.echo(_json(projection))
+        click.echo(_json(projection, report))
     else:
         click.echo(_text(projection, report, "github" if output == "markdown" else "plain"))
-    first = projection.first
-    if first is not None and (first.breaks_at_nodes or 0) <= nodes:
+    if any(limit.breaks_at_target for limit in projection.limits):
         return FINDINGS
     return FINE if all(o.whole for o in report.outcomes) else NOT_JUDGED
 
 
-def _json(projection: "Projection") -> str:
+def _json(projection: "Projection", report: "Report") -> str:
     first = projection.first
     document = {
         "apiVersion": "k8sdiag.io/v1alpha1",
         "kind": "Forecast",
+        "cluster": report.cluster,
+        "lab": report.lab,
+        "now": {
+            "nodes": projection.nodes_now,
+            "podsPerNode": round(projection.pods_per_node_now, 2),
+        },
         "target": {"nodes": projection.nodes, "podsPerNode": round(projection.pods_per_node, 2)},
         "first": first and {k: _fields(first)[k] for k in ("limitId", "subject", "breaksAt")},
         "limits": [_fields(limit) for limit in projection.limits],
+        "notMeasured": [
+            {"check": o.check, "reason": o.reason} for o in report.outcomes if o.reason
+        ],
     }
     return json.dumps(document, indent=2)
 
@@ -116,14 +124,6 @@ def _text(projection: "Projection", report: "Report", style: str) -> str:
 
     from k8sdiag.exporters._text import LAB, amount, line
 
-    first = projection.first
-    says = "No measured limit breaks as the cluster grows."
-    if first is not None:
-        at = first.breaks_at_nodes or 0
-        breaks = "broke already" if at <= projection.nodes_now else "breaks first"
-        says = (
-            f"{first.usage.limit_id} of {line(first.usage.subject)} {breaks}, at {at:,.0f} nodes."
-        )
     bars = style == "plain" and sys.stdout.isatty()
     rows = []
     for limit in projection.limits:
@@ -143,10 +143,13 @@ def _text(projection: "Projection", report: "Report", style: str) -> str:
         headers.insert(5, "")
     size = f"{projection.nodes_now:,.0f} nodes with {projection.pods_per_node_now:.1f} pods each"
     target = f"{projection.nodes:,.0f} nodes with {projection.pods_per_node:.1f} pods each"
-    unseen = [f"not measured: {o.check}: {line(o.reason)}" for o in report.outcomes if o.reason]
+    unseen: dict[str, list[str]] = {}
+    for outcome in report.outcomes:
+        if outcome.reason:
+            unseen.setdefault(line(outcome.reason), []).append(outcome.check)
     blocks = [
         *([f"*** {LAB}: {line(report.lab)} ***"] if report.lab else []),
-        f"{says}\n{line(report.cluster)}: {size} now; looked at: {target}.",
+        f"{_headline(projection)}\n{line(report.cluster)}: {size} now; looked at: {target}.",
         tabulate(
             rows,
             [*headers, "CHANGE BEFORE"],
@@ -154,9 +157,28 @@ def _text(projection: "Projection", report: "Report", style: str) -> str:
             disable_numparse=True,
             colalign=None,
         ),
-        "\n".join(unseen),
+        "\n".join(f"not measured: {', '.join(ids)}: {why}" for why, ids in unseen.items()),
     ]
     return "\n\n".join(block for block in blocks if block)
+
+
+def _headline(projection: "Projection") -> str:
+    """What breaks first; and if that is not because of the nodes, what they break first."""
+    from k8sdiag.exporters._text import line
+
+    said = []
+    first, by_nodes = projection.first, projection.first_by_nodes
+    if first is not None and first is not by_nodes:
+        dense = f"breaks at {projection.pods_per_node:.1f} pods a node"
+        breaks = "broke already" if first.usage.ratio >= 1 else dense
+        who = f"{first.usage.limit_id} of {line(first.usage.subject)}"
+        said.append(f"{who} {breaks}, whatever the number of nodes.")
+    if by_nodes is not None:
+        at = by_nodes.breaks_at_nodes or 0
+        breaks = "broke already" if at <= projection.nodes_now else "breaks first"
+        who = f"{by_nodes.usage.limit_id} of {line(by_nodes.usage.subject)}"
+        said.append(f"{'By nodes, ' * bool(said)}{who} {breaks}, at {at:,.0f} nodes.")
+    return " ".join(said) or "No measured limit breaks as the cluster grows."
 
 
 def _at(limit: "Projected", projection: "Projection") -> str:

@@ -223,6 +223,10 @@ def system(node_names: list[str]) -> Iterator[tuple[str, Object]]:
     ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]
     service = {"selector": labels, "clusterIP": "10.96.0.10", "ports": ports}
     yield f"{base}/services", {"metadata": {"name": "kube-dns", "labels": labels}, "spec": service}
+    slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices"
+    named = {"name": "kube-dns-x", "labels": {"kubernetes.io/service-name": "kube-dns"}}
+    answering = [{"addresses": [f"10.100.{i}.2"]} for i in range(2)]
+    yield slices, {"metadata": named, "addressType": "IPv4", "endpoints": answering}
     yield f"{base}/configmaps", {"metadata": {"name": "coredns"}, "data": {"Corefile": COREFILE}}
     container = {
         "name": "coredns",
