@@ -121,7 +121,9 @@ def main() -> int:
     nodes, pods, kubelets = cluster(random.Random(2))
     begin = time.process_time()
     absent = Missing(reason="not part of it", asked=False)
-    said = list(check(nodes, pods, kubelets, absent, absent, ImagePulls(pulls=()), ImagePull()))
+    said = list(
+        check(nodes, pods, kubelets, absent, absent, ImagePulls(pulls=()), absent, ImagePull())
+    )
     print(f"| the whole check, {len(said)} things said | {time.process_time() - begin:.2f} |")
     met = worst <= TARGET_SECONDS
     print(f"\nsimulated: {worst:.2f} s, target {TARGET_SECONDS:g} s: {'met' if met else 'MISSED'}")

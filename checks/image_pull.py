@@ -12,14 +12,15 @@ from k8sdiag.checks._image_pull_remedy import best, smaller_or_nearer
 from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.facts.pulls import ImagePulls
+from k8sdiag.facts.pulls import ImagePulls, PullTimes
 from k8sdiag.facts.runtime import HostRuntime
 from k8sdiag.model import Finding, Metric, Missing, Said, Severity, Unseen, Usage
 from k8sdiag.pulls.downloads import KnownDownloads
 from k8sdiag.pulls.forecast import Forecast, Forecaster, by_pool, options
 from k8sdiag.pulls.kubelets import Known, shipped
+from k8sdiag.pulls.metric_rates import measured_by_metrics
 from k8sdiag.pulls.nodeimages import demands
-from k8sdiag.pulls.rates import measured
+from k8sdiag.pulls.rates import Measured, measured
 
 
 def check(
@@ -29,6 +30,7 @@ def check(
     host: HostKubelet | Missing,
     runtime: HostRuntime | Missing,
     pulls: ImagePulls | Missing,
+    times: PullTimes | Missing,
     limits: ImagePull,
 ) -> Iterator[Said]:
     if isinstance(nodes, Missing) or isinstance(pods, Missing):
@@ -36,9 +38,16 @@ def check(
         yield from (Unseen(subject="the cluster", reason=why) for why in dict.fromkeys(absent))
         return
     known = Known(nodes, kubelets, host)
-    seen = () if isinstance(pulls, Missing) else pulls.pulls
     downloads = KnownDownloads(nodes, host, runtime)
-    own = measured(seen, nodes.nodes, downloads.of, limits.rates, enough=limits.enough_pulls)
+    own: dict[str, Measured] = {}
+    if not isinstance(times, Missing):
+        own |= measured_by_metrics(
+            times, nodes, downloads.of, limits.rates, enough=limits.enough_pulls
+        )
+    if not isinstance(pulls, Missing):
+        own |= measured(
+            pulls.pulls, nodes.nodes, downloads.of, limits.rates, enough=limits.enough_pulls
+        )
     forecaster = Forecaster(known, downloads, limits.rates, own)
     pools = by_pool(map(forecaster.forecast, demands(nodes, pods, limits.rates, known.max_images)))
     for pool, forecasts in pools.items():

@@ -19,3 +19,19 @@ class ImagePulls(Fact, frozen=True, kw_only=True):
     """Events live for an hour (--event-ttl): none is no sign that nothing was pulled."""
 
     pulls: tuple[Pull, ...]
+
+
+class SizeClass(Struct, frozen=True):
+    """The pulls of images between two sizes, by how long they took."""
+
+    least_bytes: float
+    most_bytes: float  # k8sdiag.histogram.UNBOUNDED: no bound
+    # (a time with waiting, how many took at most that)
+    seconds: tuple[tuple[float, float], ...]
+
+
+class PullTimes(Fact, frozen=True, kw_only=True):
+    """Pulls of large images that succeeded, of all kubelets together since each of them started."""
+
+    classes: tuple[SizeClass, ...]
+    pulling_share: float = 1.0  # of the time of all pulls, the rest is waiting

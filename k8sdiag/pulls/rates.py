@@ -14,6 +14,8 @@ from k8sdiag.pulls.downloads import Downloads
 LARGE_BYTES = 100e6  # below it the overhead decides, not the rates
 LEAST_SECONDS = 1.0  # a faster pull found its layers on the node
 
+Speed = tuple[float, float]  # times as fast as the model, compressed bytes a second
+
 
 class Measured(Struct, frozen=True, kw_only=True):
     """Rates that make the model agree with the median pull, and with the slowest tenth."""
@@ -21,11 +23,13 @@ class Measured(Struct, frozen=True, kw_only=True):
     rates: Rates
     slow: Rates
     pulls: int
+    source: str = ""  # what told of them, where it is not their events
     mib_per_second: float  # median, of compressed bytes from the first to the last
 
     @property
     def words(self) -> str:
-        return f"{self.pulls} pulls of its own, median {self.mib_per_second:.0f} MiB/s"
+        source = f" ({self.source})" if self.source else ""
+        return f"{self.pulls} pulls of its own{source}, median {self.mib_per_second:.0f} MiB/s"
 
 
 def measured(
@@ -42,25 +46,28 @@ def measured(
     were on the node already count as fast ones.
     """
     by_name = {node.name: node for node in nodes}
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Speed]] = {}
     for pull in pulls:
         node = by_name.get(pull.node)
-        if node is None or (seen := _speed(pull, node, downloads_of(node), assumed)) is None:
+        if node is None or pull.seconds is None:
+            continue
+        seen = speed(pull.size_bytes, pull.seconds, node, downloads_of(node), assumed)
+        if seen is None:
             continue
         found.setdefault("*", []).append(seen)
         if node.pool:
             found.setdefault(node.pool, []).append(seen)
-    return {pool: _measured(seen, assumed) for pool, seen in found.items() if len(seen) >= enough}
+    return {pool: agreeing(seen, assumed) for pool, seen in found.items() if len(seen) >= enough}
 
 
-def _speed(
-    pull: Pull, node: Node, downloads: Downloads, assumed: Rates
-) -> tuple[float, float] | None:
-    """(times as fast as the model, compressed bytes a second) of a pull that tells something."""
-    if pull.seconds is None or pull.seconds < LEAST_SECONDS:
+def speed(
+    size_bytes: float, seconds: float, node: Node, downloads: Downloads, assumed: Rates
+) -> Speed | None:
+    """Of a pull that tells something, by its image's size as its node tells it."""
+    if seconds < LEAST_SECONDS:
         return None
-    image = image_of(pull.size_bytes, node.runtime, assumed)
-    seconds = pull.seconds - assumed.overhead_seconds
+    image = image_of(size_bytes, node.runtime, assumed)
+    seconds -= assumed.overhead_seconds
     rate = image.compressed_bytes / seconds
     if image.compressed_bytes < LARGE_BYTES or rate > assumed.link_bytes_per_second:
         return None
@@ -69,7 +76,7 @@ def _speed(
     return model / seconds, rate
 
 
-def _measured(seen: list[tuple[float, float]], assumed: Rates) -> Measured:
+def agreeing(seen: list[Speed], assumed: Rates) -> Measured:
     times = sorted(times for times, _ in seen)
     return Measured(
         rates=_scaled(assumed, median(times)),

@@ -13,7 +13,7 @@ from k8sdiag.checks.image_pull import check
 from k8sdiag.facts.kubelet import HostKubelet, Kubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Image, Node, Nodes
 from k8sdiag.facts.pods import Pods, pack
-from k8sdiag.facts.pulls import ImagePulls, Pull
+from k8sdiag.facts.pulls import ImagePulls, Pull, PullTimes, SizeClass
 from k8sdiag.facts.runtime import HostRuntime, Runtime
 from k8sdiag.model import Said
 from k8sdiag.pulls.downloads import by_default
@@ -36,6 +36,7 @@ from tests.checks.pulling import (
 
 NO_EVENTS = ImagePulls(pulls=())
 NO_RUNTIME = HostRuntime(node="laptop")
+NO_PROMETHEUS = Missing(reason="no --prometheus", asked=False)
 
 
 def judge(
@@ -46,8 +47,9 @@ def judge(
     limits: ImagePull | None = None,
     pulls: ImagePulls | Missing = NO_EVENTS,
     runtime: HostRuntime | Missing = NO_RUNTIME,
+    times: PullTimes | Missing = NO_PROMETHEUS,
 ) -> list[Said]:
-    return list(check(of, running, kubelets, host, runtime, pulls, limits or ImagePull()))
+    return list(check(of, running, kubelets, host, runtime, pulls, times, limits or ImagePull()))
 
 
 @pytest.mark.parametrize(
@@ -389,6 +391,21 @@ def test_a_cluster_that_pulls_fast_is_not_called_slow() -> None:
     of, running = nodes(*[6] * 10), pods(*TEN)
 
     assert findings(judge(of, running, told(SERIAL), pulls=events(37, seconds=3))) == []
+
+
+def test_without_events_the_kubelets_metrics_count() -> None:
+    of, running = nodes(*[4] * 10), pods(*TEN)
+    slow = PullTimes(
+        classes=(SizeClass(1 << 30, 5 << 30, ((1, 0), (60, 0), (120, 37))),),
+        provenance="metrics of Prometheus",
+    )
+
+    (finding,) = findings(judge(of, running, told(SERIAL), times=slow))
+    (other,) = findings(judge(of, running, told(SERIAL), times=slow, pulls=events(37, seconds=120)))
+
+    assert finding.observed == pytest.approx(10 * 90, rel=0.02)
+    assert "by 37 pulls of its own (metrics of Prometheus), median 43 MiB/s" in finding.message
+    assert "by 37 pulls of its own, median 8 MiB/s" in other.message
 
 
 @pytest.mark.parametrize(
