@@ -9,6 +9,7 @@ from k8sdiag.model import Finding, Remedy, Report
 
 ASIDE = "  "
 TYPE = " " * 6  # before what can be copied
+STATES = ("findings", "error", "partial", "skipped", "ok")  # as the report's head counts them
 NEAREST = 10  # limits shown: the top of the report is for what breaks next
 
 
@@ -20,9 +21,8 @@ def render(report: Report, *, width: int | None = None) -> str:
 
 
 def _head(report: Report) -> str:
-    states = _text.tally(
-        "with findings" if o.status == "findings" else o.status for o in report.outcomes
-    )
+    ended = sorted((o.status for o in report.outcomes), key=STATES.index)
+    states = _text.tally("with findings" if s == "findings" else s for s in ended)
     rows = [
         f"Cluster:  {_text.line(report.cluster)}",
         f"Seen:     {_text.when(report)}",
@@ -115,7 +115,8 @@ def _waived(report: Report, width: int | None) -> str:
         rows += _wrapped(f"Until {waiver.expires}: {waiver.reason}", width)
         blocks.append("\n".join(rows))
     blocks += ["\n".join(["WAIVER", *_wrapped(said, width)]) for said in _text.of_waivers(report)]
-    return "\n\n".join(["WAIVED, counts for nothing", *blocks]) if blocks else ""
+    head = "WAIVED, counts for nothing" if _text.waived(report) else "WAIVERS"
+    return "\n\n".join([head, *blocks]) if blocks else ""
 
 
 def _not_whole(report: Report, width: int | None) -> str:

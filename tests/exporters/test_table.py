@@ -31,7 +31,7 @@ def test_a_clean_report_has_no_findings_and_nothing_left_unjudged() -> None:
 def test_what_was_not_judged_never_reads_as_fine() -> None:
     text = table.render(NOTHING_JUDGED)
 
-    assert "2 skipped, 1 error, 1 partial" in text
+    assert "1 error, 1 partial, 2 skipped" in text
     assert "No limit could be measured." in text
     assert " ok" not in text
 
