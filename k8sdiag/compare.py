@@ -4,6 +4,7 @@ A finding is the same when its code and its subject are: one on a subject that w
 gone under the old name and new under the new one, for nobody can tell it from another's.
 """
 
+import math
 from collections.abc import Iterable
 
 from k8sdiag.model import Changes, ConfigError, Finding, Moved, Report, Usage
@@ -64,7 +65,7 @@ def _moved(then: dict[_Key, Usage], now: dict[_Key, Usage], seconds: float) -> t
             else None,
         )
         for key in now.keys() & then.keys()
-        if now[key].used != then[key].used
+        if not math.isclose(now[key].used, then[key].used, rel_tol=1e-9)  # sums of the same parts
     ]
 
     def order(m: Moved) -> tuple[float, str, str]:

@@ -56,6 +56,12 @@ def report(
     return Report(cluster="prod", taken_at=when, version="1", outcomes=tuple(outcomes))
 
 
+def test_the_noise_of_a_sum_is_no_change() -> None:
+    changes = compare(report(usage("x", 0.1 + 0.2)), report(usage("x", 0.3), days=1))
+
+    assert changes.moved == ()
+
+
 def test_the_same_twice_has_no_changes() -> None:
     old = report(finding("a"), usage("x", 5))
     changes = compare(old, replace(old, taken_at=THEN + timedelta(days=1)))

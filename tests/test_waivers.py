@@ -285,3 +285,10 @@ def test_the_file_that_the_page_shows_is_taken(tmp_path: Path) -> None:
 
     assert config.apply(settings, checks, file) != checks
     assert len(config.waivers(settings, checks, file)) == 2
+
+
+def test_waivers_that_say_nothing_stand_under_a_head_of_their_own() -> None:
+    text = table.render(waive(report(finding()), [waiver("gate")]))
+
+    assert "\n\nWAIVERS\n\nWAIVER\n  matches no finding" in text
+    assert "counts for nothing" not in text

@@ -14,7 +14,7 @@ def nodes(nodes: NodeStates | Unseen, limits: WatchLimits) -> Verdict:
         )
 
     if isinstance(nodes, Unseen):
-        return say("unseen", Level.UNKNOWN, nodes.reason)
+        return say("unseen", Level.UNKNOWN, nodes.reason.removeprefix("nodes: "))
     bad = len(nodes.not_ready)
     part = f" of the first {nodes.seen:,}; {nodes.left:,} were not read" if nodes.left else ""
     if not bad:
