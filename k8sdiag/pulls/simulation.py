@@ -7,10 +7,11 @@ the same image: the first brings the bytes, the others wait for it. Pulls share 
 its download streams where the runtime counts them by node, its cores and its disk.
 
 More slots, bandwidth or cores never make a time longer here, and more bytes never make it
-shorter. In a simulation of events they can, by a fifth and more: who asks next depends on who is
-done first, and one change reorders all that follows (Graham's anomalies). Here the order depends
-on no time, all pods' first images and then all pods' next ones, and each time is a sum, maximum
-or minimum of times before it, as in the recursion of Kiefer and Wolfowitz for a queue with
+shorter. In a simulation of events they can: a further slot by a quarter, the others by 5 %. There
+who asks next depends on who is done first, so that one change reorders all that follows (Graham's
+anomalies), and the pull that all wait for in the end shares with more others. Here the order
+depends on no time, all pods' first images and then all pods' next ones, and each time is a sum,
+maximum or minimum of times before it, as in the recursion of Kiefer and Wolfowitz for a queue with
 several servers; so it only grows with them. What the order can't tell is left out: a slot never
 idles while the pod that comes next is not ready, for another one takes it; and of what is shared,
 a pull gets no more than each one that asked before it.

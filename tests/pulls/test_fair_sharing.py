@@ -55,3 +55,15 @@ def test_several_at_a_time_are_a_little_less_and_no_more(case: Callable[[int], C
     assert min(of_all) > 0.6
     assert quantiles(of_all, n=100)[97] < 1.02  # the order of asking is another one at times
     assert max(of_all) < 1.25
+
+
+@pytest.mark.parametrize("case", [node, anything])
+def test_in_events_a_further_slot_can_take_longer(case: Callable[[int], Case]) -> None:
+    """Which is why the forecast is none of them."""
+    of_all = []
+    for seed in SEEDS:
+        cold, puller, rates = case(seed)
+        more = replace(puller, slots=2 * puller.slots)
+        of_all.append(max(events(cold, more, rates)) / max(events(cold, puller, rates)))
+
+    assert 1.05 < max(of_all) < 1.3
