@@ -89,3 +89,14 @@ def test_who_may_not_list_them_is_told_what_to_grant(tmp_path: Path) -> None:
         pytest.raises(Unavailable, match=r'grant "list" on "endpointslices.discovery.k8s.io"'),
     ):
         collect(door)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"kind":"EndpointSliceList","items":[]}', b"<html>", b"{}"], ids=["a list", "", "{}"]
+)
+def test_a_reply_that_is_no_table_is_not_taken_for_none(tmp_path: Path, body: bytes) -> None:
+    with (
+        opened(tmp_path, Answer(body)) as door,
+        pytest.raises(Unavailable, match="the reply is no table"),
+    ):
+        collect(door)
