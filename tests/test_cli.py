@@ -183,6 +183,17 @@ def test_an_unreachable_server_is_said_at_once(kubeconfig: Path, tmp_path: Path)
     assert said(forecast).count("Connection refused") == 1
 
 
+def test_a_cluster_without_nodes_has_no_other_size(tmp_path: Path) -> None:
+    demo = Path(__file__).parents[1] / "k8sdiag" / "demo.json.gz"
+    recording = json.loads(gzip.decompress(demo.read_bytes()))
+    recording["facts"]["Nodes"]["nodes"] = []
+    (tmp_path / "s.json").write_text(json.dumps(recording))
+    done = k8sdiag("forecast", tmp_path / "s.json", "--nodes", "9")
+
+    assert said(done) == "k8sdiag: the cluster's nodes are not known: it has none"
+    assert done.returncode == 3
+
+
 def test_without_a_kubeconfig_this_host_is_judged_and_the_rest_is_named() -> None:
     done = k8sdiag("audit", "-o", "json")
     outcomes = {o["check"]: o for o in json.loads(done.stdout)["outcomes"]}

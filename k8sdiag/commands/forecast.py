@@ -68,7 +68,8 @@ def forecast(
         projection = project(report, nodes, pods_per_node)
     except UnknownSizeError as error:
         why = dict.fromkeys(m.reason for n, m in facts.missing.items() if n in ("Nodes", "Pods"))
-        click.echo(f"k8sdiag: {error}: {'; '.join(why) or 'no check read them'}", err=True)
+        none = "it has none" if "Nodes" in facts.facts else "no check read them"
+        click.echo(f"k8sdiag: {error}: {'; '.join(why) or none}", err=True)
         return NOT_JUDGED
     if output == "json":
         click.echo(_json(projection, report))
