@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +15,16 @@ from k8sdiag.model import Finding, Unavailable
 from k8sdiag.readers.kubernetes import Kubernetes
 from k8sdiag.readers.prometheus import Prometheus
 from k8sdiag.sources import api_traffic, api_traffic_prometheus, endpoint_slices
-from tests.real.apiserver import ADMINS, ApiServer
+from tests.real import apiserver
+from tests.real.apiserver import ADMINS, Admin, ApiServer
+from tests.real.conftest import required
 from tests.real.fairness import LEVEL, USER, refusing_lists
 from tests.real.prometheus import Prometheus as Running
+from tests.real.record_demo import admins
 from tests.real.test_audit import audited
+from tests.real.test_etcd import frozen
 
+WRITERS = 6
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 
@@ -42,6 +50,33 @@ def test_requests_between_two_looks_are_counted(api_server: ApiServer, door: Kub
     assert (fact.gaps, fact.processing_only) == ({}, True)
     findings = check(fact, ControlPlane(api_servers=1), Limits())
     assert [f for f in findings if isinstance(f, Finding)] == []
+
+
+def test_writes_that_wait_for_etcd_are_slow(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with required():  # one of our own: nobody else must wait with it
+            server = stack.enter_context(apiserver.started(tmp_path))
+        door = Kubernetes.open(server.kubeconfig("admin", [ADMINS]), None)
+        stack.callback(door.close)
+        door.look_seconds = 0.0
+        door.metrics()
+        with ThreadPoolExecutor(WRITERS) as pool, admins(server, WRITERS) as connections:
+            with frozen(server.etcd.members[0].pid):
+                jobs = [pool.submit(write, admin, i) for i, admin in enumerate(connections)]
+                time.sleep(1.5)
+            for job in jobs:
+                job.result()
+        fact = api_traffic.collect(door)
+    findings = check(fact, ControlPlane(api_servers=1), Limits())
+
+    (slow,) = (f for f in findings if isinstance(f, Finding) and f.subject == "api-server/writes")
+    assert slow.code == "slow"
+    assert f"POST configmaps {WRITERS} of " in slow.message
+
+
+def write(admin: Admin, number: int) -> None:
+    collection = "/api/v1/namespaces/default/configmaps"
+    admin.create(collection, {"metadata": {"name": f"slow-{number}"}})
 
 
 def test_an_audit_whose_lists_are_refused_goes_on_and_says_so(api_server: ApiServer) -> None:
