@@ -15,7 +15,7 @@ from k8sdiag.readers.prometheus import Prometheus
 PULLS = "kubelet_image_pull_duration_seconds"  # with the time in the kubelet's queue
 CALLS = 'kubelet_runtime_operations_duration_seconds_sum{operation_type="pull_image"}'  # without
 SIZE = "image_size_in_bytes"
-SMALL = "0-10MB|10MB-100MB"  # these tell nothing of rates
+SILENT = "N/A|0-10MB|10MB-100MB"  # an unknown size, and small ones, tell nothing of rates
 # The bounds of the labels, as GetImageSizeBucket of pkg/kubelet/metrics has them.
 _UNITS = {"MB": 1 << 20, "GB": 1 << 30}
 _BOUND = re.compile(r"(\d+)(MB|GB)")
@@ -25,7 +25,7 @@ def collect(reader: Prometheus) -> PullTimes:
     """Raises Unavailable when Prometheus knows no such pulls, or those of several clusters."""
     found: dict[str, dict[float, float]] = {}
     clusters = set()
-    large = f'{PULLS}_bucket{{{SIZE}!~"{SMALL}"}}'
+    large = f'{PULLS}_bucket{{{SIZE}!~"{SILENT}"}}'
     for labels, count in reader.instant(f"sum by (cluster, {SIZE}, le) ({large})"):
         clusters.add(labels.get("cluster", ""))
         buckets = found.setdefault(labels.get(SIZE, ""), {})

@@ -22,7 +22,7 @@ class Scraped(Prometheus):
 
     def instant(self, promql: str) -> list[tuple[Labels, float]]:
         if "_bucket" in promql:
-            assert 'image_size_in_bytes!~"0-10MB|10MB-100MB"' in promql
+            assert 'image_size_in_bytes!~"N/A|0-10MB|10MB-100MB"' in promql
             return self.buckets
         if "pull_image" in promql:
             return [] if self.pulling is None else [({}, self.pulling)]
