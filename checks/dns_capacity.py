@@ -68,6 +68,7 @@ def _predicted(
 ) -> Iterator[Said]:
     """Without metrics: what one lookup of an external name in each pod costs, by the model."""
     if isinstance(pods, Missing) or not dns.ready:
+        yield from _unmeasured(traffic)
         return
     known = ClusterDNS(domain="cluster.local") if isinstance(cluster, Missing) else cluster
     file = UNKNOWN_NODE if isinstance(node, Missing) else node
@@ -87,11 +88,18 @@ def _predicted(
             value=queries,
         )
     capacity = len(dns.ready) * limits.queries_per_replica
-    if queries >= limits.busy_ratio * capacity and isinstance(traffic, Missing):
+    told = ""
+    if queries >= limits.busy_ratio * capacity:
         told = (
             f"{limits.lookups_per_pod:g} lookups of external names a second in each pod would be "
             f"{queries:,.0f} queries a second" + (" with autopath on" if walked else "")
         )
-        behind = "; NodeLocal DNSCache answers a part of it" if hidden else ""
-        reason = f"it is not measured ({told}{behind}): {traffic.reason}"
+        told += "; NodeLocal DNSCache answers a part of it" if hidden else ""
+    yield from _unmeasured(traffic, told)
+
+
+def _unmeasured(traffic: CoreDNSTraffic | Missing, told: str = "") -> Iterator[Unseen]:
+    """Where it may be too much by what is `told`, and where the user wanted it to be measured."""
+    if isinstance(traffic, Missing) and (told or traffic.asked):
+        reason = f"it is not measured ({told}): {traffic.reason}" if told else traffic.reason
         yield Unseen(subject="the load of the DNS servers", reason=reason)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from k8sdiag.model import Cost, Fact, Missing, Snapshot, Unavailable
+from k8sdiag.model import Cost, Fact, Missing, NotAsked, Snapshot, Unavailable
 from k8sdiag.plugins import Source
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Missi
         try:
             return source.collect(door), []
         except Unavailable as error:
-            why.append(Missing(reason=str(error)))
+            why.append(Missing(reason=str(error), asked=not isinstance(error, NotAsked)))
         except Exception as error:
             log.debug("source %s raised", source.name, exc_info=True)
             why.append(Missing(reason=f"a bug of the source {source.name}: it raised {error!r}"))

@@ -33,6 +33,10 @@ class Unavailable(Exception):  # noqa: N818 - it is an answer, not a fault of ou
     """A source could not see its fact. The message is for the user: what, why, and the mend."""
 
 
+class NotAsked(Unavailable):
+    """It looks only where the user wants it to. The message says how; its absence says nothing."""
+
+
 class ConfigError(Exception):
     """What the user gave can't be used; the message says what, where and what to do. Exit 2."""
 

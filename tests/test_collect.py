@@ -3,7 +3,7 @@ import time
 from collections.abc import Callable
 
 from k8sdiag.collect import collect
-from k8sdiag.model import Cost, Fact, Missing, Snapshot, Unavailable
+from k8sdiag.model import Cost, Fact, Missing, NotAsked, Snapshot, Unavailable
 from k8sdiag.plugins import Source
 
 
@@ -58,6 +58,17 @@ def test_a_source_that_fails_costs_its_own_fact_only() -> None:
 
     assert snapshot.missing == {"Sea": Missing(reason="fog")}
     assert snapshot.facts == {"Wind": Wind()}
+
+
+def test_a_source_that_nobody_wants_to_look_is_not_one_that_failed() -> None:
+    def unwanted(_: object) -> Fact:
+        raise NotAsked("add --sea")
+
+    alone = look(source(unwanted)).missing["Sea"]
+    beside = look(source(unwanted), source(no("fog"))).missing["Sea"]
+
+    assert alone == Missing(reason="add --sea", asked=False)
+    assert (beside.asked, "fog" in beside.reason) == (True, True)
 
 
 def test_a_source_that_raises_is_called_a_bug() -> None:

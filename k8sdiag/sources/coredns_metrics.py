@@ -3,7 +3,7 @@
 import time
 
 from k8sdiag.facts.coredns import CoreDNSTraffic, Replica, ReplicaTraffic
-from k8sdiag.model import Permission, Unavailable
+from k8sdiag.model import NotAsked, Permission, Unavailable
 from k8sdiag.readers.api import Forbidden
 from k8sdiag.readers.kubernetes import Kubernetes
 from k8sdiag.sources._coredns import PLACES, PODS, Place, named, replicas, service
@@ -21,9 +21,9 @@ SECONDS = 5.0  # for one answer
 
 
 def collect(reader: Kubernetes) -> CoreDNSTraffic:
-    """Raises Unavailable when nobody asked for it, and when no replica tells."""
+    """Raises NotAsked when nobody wants it, Unavailable when no replica tells."""
     if not reader.coredns_metrics:
-        raise Unavailable(
+        raise NotAsked(
             "CoreDNS' metrics were not read: add --coredns-metrics=proxy (it needs pods/proxy in "
             "kube-system) or --prometheus URL"
         )

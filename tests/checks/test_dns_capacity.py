@@ -52,7 +52,9 @@ KUBEADM = """\
     loadbalance
 }
 """
-NO_METRICS = Missing(reason="CoreDNS' metrics were not read: add --coredns-metrics=proxy")
+NO_METRICS = Missing(
+    reason="CoreDNS' metrics were not read: add --coredns-metrics=proxy", asked=False
+)
 CLUSTER = ClusterDNS(domain="cluster.local", servers=("10.96.0.10",), configured=True)
 NODE = NodeResolvConf(node="a", path="/etc/resolv.conf", nameservers=("192.168.0.2",))
 DENIED = 'template ANY ANY internal.cloudapp.net {\n match "^(.*)"\n rcode NXDOMAIN\n }\n'
@@ -594,6 +596,14 @@ def test_a_prediction_near_the_limit_is_no_finding_but_unseen() -> None:
     (reason,) = (u.reason for u in unseen(said))
     assert "would be 8,000 queries a second" in reason
     assert reason.endswith(NO_METRICS.reason)
+
+
+@pytest.mark.parametrize("running", [pods(5), Missing(reason="forbidden")])
+def test_a_measure_that_was_wanted_and_failed_is_never_fine(running: Pods | Missing) -> None:
+    refused = Missing(reason='grant "get" on "pods/proxy"')
+    (said,) = unseen(judge(did=refused, running=running))
+
+    assert (said.subject, said.reason) == ("the load of the DNS servers", refused.reason)
 
 
 def test_autopath_changes_the_verdict() -> None:
