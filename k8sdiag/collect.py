@@ -35,12 +35,15 @@ def collect(
         looks.setdefault(source.door, {}).setdefault(source.fact.__name__, []).append(source)
     facts: dict[str, Fact] = {}
     ranks: dict[str, int] = {}  # of the door's best source, for the fact that is kept
-    missing: dict[str, list[Missing]] = {}
+    # In the order of the doors, whoever answers first: the same look gives the same reasons.
+    missing: dict[str, dict[type, list[Missing]]] = {
+        name: {kind: [] for kind in looks} for wanted in looks.values() for name in wanted
+    }
     seconds: dict[str, float] = {}
     lock = threading.Lock()
     closed = False  # past the deadline nobody writes any more
 
-    def look(door: Door, wanted: dict[str, list[Source]]) -> None:
+    def look(kind: type, door: Door, wanted: dict[str, list[Source]]) -> None:
         for name, candidates in wanted.items():
             start = time.monotonic()
             fact, why = first(candidates, door)
@@ -48,7 +51,7 @@ def collect(
                 if closed:
                     return
                 seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
-                missing.setdefault(name, []).extend(why)
+                missing[name][kind] = why
                 # One fact, several doors: the better source wins whoever was first.
                 rank = candidates[0].rank
                 if fact is not None and rank < ranks.get(name, rank + 1):
@@ -59,18 +62,18 @@ def collect(
         door = doors.get(kind, Missing(reason=f"nothing opens {kind.__name__}"))
         if isinstance(door, Missing):
             for name in wanted:
-                missing.setdefault(name, []).append(door)
+                missing[name][kind] = [door]
         else:
-            threads.append(threading.Thread(target=look, args=(door, wanted), daemon=True))
+            threads.append(threading.Thread(target=look, args=(kind, door, wanted), daemon=True))
             threads[-1].start()
     for thread in threads:
         thread.join(max(0.0, begin + deadline_seconds - time.monotonic()))
     with lock:
         closed = True
-    late = Missing(reason=f"it did not answer within {deadline_seconds:g}s")
-    for name in {n for wanted in looks.values() for n in wanted}:
-        if name not in facts and not missing.get(name):
-            missing[name] = [late]
+    late = [Missing(reason=f"it did not answer within {deadline_seconds:g}s")]
+    reasons = {
+        name: [m for why in by_door.values() for m in why] for name, by_door in missing.items()
+    }
     # Doors that talk to the cluster count what they ask; the host's costs it nothing.
     costs = (getattr(door, "cost", None) for door in doors.values())
     here = Cost(seconds=round(time.monotonic() - begin, 3), peak_rss_bytes=_peak_rss_bytes())
@@ -78,7 +81,7 @@ def collect(
         cluster=cluster,
         taken_at=datetime.now(UTC).replace(microsecond=0),
         facts=dict(sorted(facts.items())),
-        missing={n: joined(why) for n, why in sorted(missing.items()) if n not in facts},
+        missing={n: joined(why or late) for n, why in sorted(reasons.items()) if n not in facts},
         seconds={n: round(s, 3) for n, s in sorted(seconds.items())},
         cost=sum((c for c in costs if isinstance(c, Cost)), start=here),
     )
@@ -99,8 +102,8 @@ def first(candidates: list[Source], door: Door) -> tuple[Fact | None, list[Missi
 
 
 def joined(why: list[Missing]) -> Missing:
-    """Several reasons for the same missing fact as one."""
-    reasons = dict.fromkeys(m.reason for m in why)
+    """Several reasons for the same missing fact as one: first those of who was asked in vain."""
+    reasons = dict.fromkeys(m.reason for m in sorted(why, key=lambda m: not m.asked))
     return Missing(reason="; ".join(reasons), asked=any(m.asked for m in why))
 
 

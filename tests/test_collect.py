@@ -71,6 +71,26 @@ def test_a_source_that_nobody_wants_to_look_is_not_one_that_failed() -> None:
     assert (beside.asked, "fog" in beside.reason) == (True, True)
 
 
+def test_reasons_come_in_one_order_whoever_is_first() -> None:
+    def late(_: object) -> Fact:
+        time.sleep(0.1)
+        raise Unavailable("fog")
+
+    for slow, quick in ((late, no("ice")), (no("fog"), no("ice"))):
+        snapshot = look(source(slow, door=Door), source(quick, door=OtherDoor))
+        assert snapshot.missing["Sea"].reason == "fog; ice"
+
+
+def test_what_was_asked_in_vain_is_said_before_what_was_not_asked() -> None:
+    unasked = Missing(reason="add --sea", asked=False)
+    doors: dict[type, object] = {Door: unasked, OtherDoor: OtherDoor()}
+    sources = [source(no("unused")), source(no("fog"), door=OtherDoor)]
+
+    snapshot = collect(sources, doors, cluster="c")
+
+    assert snapshot.missing["Sea"] == Missing(reason="fog; add --sea", asked=True)
+
+
 def test_a_source_that_raises_is_called_a_bug() -> None:
     snapshot = look(source(lambda _: Sea(level=1 // 0), name="tide"))
 
