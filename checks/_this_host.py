@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from k8sdiag import neighbors
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Missing, Remedy, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Missing, Remedy, Severity, Usage
 
-WATCH = "run `k8sdiag node` on them, or `k8sdiag serve node` for Prometheus"
+WATCH = "run `k8sdiag node` on them, or give --prometheus where it scrapes exporters on every node"
 
 
 def subject_of(host: str, nodes: Nodes | Missing) -> str:
@@ -16,18 +16,8 @@ def subject_of(host: str, nodes: Nodes | Missing) -> str:
     return f"node/{host}"
 
 
-def unseen_nodes(host: str, nodes: Nodes | Missing) -> Iterator[Unseen]:
-    """The nodes of the cluster that this host says nothing of."""
-    if isinstance(nodes, Missing):
-        if nodes.asked:
-            yield Unseen(subject="the cluster's nodes", reason=nodes.reason)
-        return
-    count = len(nodes.nodes)
-    if subject_of(host, nodes).startswith("host/"):
-        no_node = f"this host, {host}, is none of them and tells nothing of theirs"
-        yield Unseen(subject=f"all {count} nodes", reason=f"{no_node}: {WATCH}")
-    elif count > 1:
-        yield Unseen(subject=f"{count - 1} of {count} nodes", reason=WATCH)
+def no_node(host: str) -> str:
+    return f"this host, {host}, is none of them and tells nothing of theirs"
 
 
 def level(

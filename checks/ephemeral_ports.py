@@ -6,13 +6,17 @@ busy peer meet "Cannot assign requested address".
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from k8sdiag import sysctl
-from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
+from k8sdiag.checks._fleet_limits import elsewhere
+from k8sdiag.checks._this_host import level, subject_of
+from k8sdiag.facts.fleet import FleetLimits, Reading
 from k8sdiag.facts.kernel import EphemeralPorts
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
+MEND = "scrape `k8sdiag serve node` with hostNetwork there"
 WIDER = {
     "net.ipv4.ip_local_reserved_ports": "30000-32767",  # those of NodePort services
     "net.ipv4.ip_local_port_range": "16384 60999",
@@ -25,26 +29,44 @@ class EphemeralPortsLimits(Limits, frozen=True, kw_only=True):
 
 
 def check(
-    ports: EphemeralPorts, nodes: Nodes | Missing, limits: EphemeralPortsLimits
+    ports: EphemeralPorts | Missing,
+    fleet: FleetLimits | Missing,
+    nodes: Nodes | Missing,
+    limits: EphemeralPortsLimits,
 ) -> Iterator[Finding | Usage | Unseen]:
-    yield from unseen_nodes(ports.host, nodes)
-    size = ports.last - ports.first + 1
-    busiest = ports.busiest
-    used = busiest.ports if busiest else ports.sockets
-    peer = f"towards {busiest.peer}" if busiest else "by all TCP sockets together, at most"
-    usage = Usage(
-        limit_id="ephemeral-ports",
-        subject=subject_of(ports.host, nodes),
-        used=float(used),
-        limit=float(size),
-        unit="ports",
-        driver="pods_per_node",
-        source=f"{peer}: {ports.provenance}",
-    )
+    if isinstance(ports, EphemeralPorts):
+        busiest = ports.busiest
+        peer = f"towards {busiest.peer}" if busiest else "by all TCP sockets together, at most"
+        yield from _verdict(
+            subject_of(ports.host, nodes),
+            Reading(
+                used=busiest.ports if busiest else ports.sockets,
+                limit=ports.last - ports.first + 1,
+                source=f"{peer}: {ports.provenance}",
+            ),
+            limits=limits,
+            taken=f"local ports from {ports.first} on are taken {peer}",
+        )
+    taken = "local ports are taken towards the busiest peer, at most"
+    verdict = partial(_verdict, limits=limits, taken=taken)
+    yield from elsewhere(ports, fleet, nodes, verdicts={"ephemeral-ports": verdict}, mend=MEND)
+
+
+def _verdict(
+    subject: str, told: Reading, limits: EphemeralPortsLimits, taken: str
+) -> Iterator[Finding | Usage]:
     yield from level(
-        usage,
+        Usage(
+            limit_id="ephemeral-ports",
+            subject=subject,
+            used=told.used,
+            limit=told.limit,
+            unit="ports",
+            driver="pods_per_node",
+            source=told.source,
+        ),
         code="near-limit",
-        message=f"{used:,} of the {size:,} local ports from {ports.first} on are taken {peer}",
+        message=f"{told.used:,.0f} of the {told.limit:,.0f} {taken}",
         warning=limits.warning,
         critical=limits.critical,
         remedy=sysctl.setting(

@@ -6,13 +6,17 @@ watch for each file. All containers that run as the same user share that user's 
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from k8sdiag import sysctl
-from k8sdiag.checks._this_host import level, subject_of, unseen_nodes
+from k8sdiag.checks._fleet_limits import elsewhere
+from k8sdiag.checks._this_host import level, subject_of
+from k8sdiag.facts.fleet import FleetLimits, Reading
 from k8sdiag.facts.kernel import Inotify
 from k8sdiag.facts.nodes import Nodes
 from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
 
+MEND = "let a timer write `k8sdiag node -o prometheus=FILE` as root for node_exporter there"
 ENOUGH = {"instances": 8192, "watches": 524_288}  # what distributions for Kubernetes set
 
 
@@ -24,9 +28,23 @@ class InotifyLimits(Limits, frozen=True, kw_only=True):
 
 
 def check(
+    inotify: Inotify | Missing,
+    fleet: FleetLimits | Missing,
+    nodes: Nodes | Missing,
+    limits: InotifyLimits,
+) -> Iterator[Finding | Usage | Unseen]:
+    if isinstance(inotify, Inotify):
+        yield from _here(inotify, nodes, limits)
+    verdicts = {
+        f"inotify-{what}": partial(_verdict, limits=limits, what=what, who="a user")
+        for what in ENOUGH
+    }
+    yield from elsewhere(inotify, fleet, nodes, verdicts=verdicts, mend=MEND)
+
+
+def _here(
     inotify: Inotify, nodes: Nodes | Missing, limits: InotifyLimits
 ) -> Iterator[Finding | Usage | Unseen]:
-    yield from unseen_nodes(inotify.host, nodes)
     if inotify.hidden > limits.hidden * inotify.processes:
         who = f"{inotify.hidden} of {inotify.processes} processes"
         why = "their open files are not shown to us: run as root with all capabilities"
@@ -36,23 +54,38 @@ def check(
         user = max(inotify.users, key=lambda u: getattr(u, what), default=None)
         if user is None:
             continue
-        used, name = getattr(user, what), f"fs.inotify.max_user_{what}"
-        usage = Usage(
+        yield from _verdict(
+            subject_of(inotify.host, nodes),
+            Reading(
+                used=getattr(user, what),
+                limit=limit,
+                source=f"user id {user.uid}: {inotify.provenance}",
+            ),
+            limits=limits,
+            what=what,
+            who=f"user id {user.uid}",
+        )
+
+
+def _verdict(
+    subject: str, told: Reading, limits: InotifyLimits, what: str, who: str
+) -> Iterator[Finding | Usage]:
+    name = f"fs.inotify.max_user_{what}"
+    yield from level(
+        Usage(
             limit_id=f"inotify-{what}",
-            subject=subject_of(inotify.host, nodes),
-            used=float(used),
-            limit=float(limit),
+            subject=subject,
+            used=told.used,
+            limit=told.limit,
             unit=what,
             driver="pods_per_node",
-            source=f"user id {user.uid}: {inotify.provenance}",
-        )
-        yield from level(
-            usage,
-            code="near-limit",
-            message=f"user id {user.uid} has {used:,} inotify {what} of {limit:,} ({name})",
-            warning=limits.warning,
-            critical=limits.critical,
-            remedy=sysctl.setting(
-                {name: max(ENOUGH[what], 2 * limit)}, "allow each user more", "inotify"
-            ),
-        )
+            source=told.source,
+        ),
+        code="near-limit",
+        message=f"{who} has {told.used:,.0f} inotify {what} of {told.limit:,.0f} ({name})",
+        warning=limits.warning,
+        critical=limits.critical,
+        remedy=sysctl.setting(
+            {name: max(ENOUGH[what], 2 * round(told.limit))}, "allow each user more", "inotify"
+        ),
+    )

@@ -6,11 +6,16 @@ once: nodes after an outage, pods after a rollout.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
-from k8sdiag.checks._this_host import subject_of, unseen_nodes
+from k8sdiag.checks._fleet_limits import elsewhere
+from k8sdiag.checks._this_host import subject_of
+from k8sdiag.facts.fleet import FleetLimits, Reading
 from k8sdiag.facts.kernel import PacketDrops
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Severity, Unseen, Usage
+
+MEND = "scrape node_exporter with hostNetwork there"
 
 
 class ListenOverflowLimits(Limits, frozen=True, kw_only=True):
@@ -18,20 +23,35 @@ class ListenOverflowLimits(Limits, frozen=True, kw_only=True):
 
 
 def check(
-    drops: PacketDrops, nodes: Nodes | Missing, limits: ListenOverflowLimits
-) -> Iterator[Finding | Unseen]:
-    yield from unseen_nodes(drops.host, nodes)
-    subject = subject_of(drops.host, nodes)
-    if drops.listen.delta is None:
-        yield Unseen(subject=f"listen queues of {subject}", reason=drops.listen.unknown)
-    elif drops.listen.delta and drops.listen.delta >= limits.per_second * drops.look_seconds:
+    drops: PacketDrops | Missing,
+    fleet: FleetLimits | Missing,
+    nodes: Nodes | Missing,
+    limits: ListenOverflowLimits,
+) -> Iterator[Finding | Usage | Unseen]:
+    if isinstance(drops, PacketDrops):
+        subject, seen = subject_of(drops.host, nodes), drops.listen
+        if seen.delta is None:
+            yield Unseen(subject=f"listen queues of {subject}", reason=seen.unknown)
+        else:
+            here = Reading(used=seen.delta, seconds=drops.look_seconds)
+            before = f", {seen.since_boot:,} since boot"
+            yield from _verdict(subject, here, limits=limits, before=before)
+    verdict = partial(_verdict, limits=limits)
+    yield from elsewhere(drops, fleet, nodes, verdicts={"listen-overflow": verdict}, mend=MEND)
+
+
+def _verdict(
+    subject: str, told: Reading, limits: ListenOverflowLimits, before: str = ""
+) -> Iterator[Finding]:
+    dropped = round(told.used)
+    if dropped and dropped >= limits.per_second * told.seconds:
         yield Finding(
             code="overflowing",
             severity=Severity.WARNING,
             subject=subject,
-            message=f"{drops.listen.delta:,} connections found a full listen queue within "
-            f"{drops.look_seconds:g}s, {drops.listen.since_boot:,} since boot",
-            observed=float(drops.listen.delta),
+            message=f"{dropped:,} connections found a full listen queue within "
+            f"{told.seconds:g}s{before}",
+            observed=float(dropped),
             remedy=Remedy(
                 summary="find the socket whose Recv-Q is above its Send-Q: its program is too "
                 "slow, or its backlog too small; net.core.somaxconn caps what a program asks for",

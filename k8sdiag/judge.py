@@ -72,8 +72,11 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
     absent = {name: fact for name, fact in given.items() if isinstance(fact, Missing)}
     needed = absent.keys() - check.optional
     if needed or (absent and len(absent) == len(given)):
+        # Of facts that any would do for, those that were looked for say why there is none.
+        names = [name for name in absent if name in (needed or absent)]
+        if not needed:
+            names = [name for name in names if absent[name].asked] or names
         # The same reason may stand for several facts: said once.
-        names = [name for name in given if name in (needed or absent)]
         parts = (part for n in names for part in absent[n].reason.split("; "))
         return outcome(Status.SKIPPED, "; ".join(dict.fromkeys(parts)))
     limits = {} if check.limits is None else {"limits": check.limits}

@@ -13,6 +13,7 @@ from k8sdiag.collect import Door, collect
 from k8sdiag.compare import compare
 from k8sdiag.doors import Target, opened
 from k8sdiag.facts.etcd_history import EtcdHistory
+from k8sdiag.facts.nodes import Nodes
 from k8sdiag.growth import between
 from k8sdiag.judge import judge
 from k8sdiag.model import Check, Fact, Missing, Report, Snapshot, Waiver
@@ -70,8 +71,15 @@ def of_this_host(checks: dict[str, Check], *, scraped: bool = False) -> dict[str
 
 def of_the_cluster(checks: dict[str, Check], *, prometheus: bool) -> dict[str, Check]:
     """The checks that can be answered without a look at this host, and maybe by Prometheus."""
+    sources = plugins.sources()[0]
     closed = {Host} if prometheus else {Host, Prometheus}
-    found = _answered(checks, {s.fact for s in plugins.sources()[0] if s.door not in closed})
+    facts = {s.fact for s in sources if s.door not in closed}
+    found = _answered(checks, facts)
+    # Where only Prometheus tells of the nodes, their list alone is nothing to judge by.
+    fleets = {s.fact for s in sources if s.door is Prometheus} - facts
+    for name, needs in [(i, set(check.needs.values())) for i, check in found.items()]:
+        if needs & fleets and needs & facts == {Nodes}:
+            del found[name]
     if not found:
         raise click.UsageError(
             "the chosen checks are about single hosts: run `k8sdiag serve node` on each, and give "

@@ -9,10 +9,13 @@ from msgspec import Struct
 from k8sdiag.model import Fact
 
 
-class Conntrack(Fact, frozen=True, kw_only=True):
+class OfHost(Fact, frozen=True, kw_only=True):
+    host: str
+
+
+class Conntrack(OfHost, frozen=True, kw_only=True):
     """Connection tracking of the node's own network namespace."""
 
-    host: str
     limit: int | None  # nf_conntrack_max; None: the kernel tracks no connections, nf_conntrack off
     entries: int | None = None  # None: as above
     drops: int | None = None  # packets dropped since boot, for this and for other reasons
@@ -20,15 +23,13 @@ class Conntrack(Fact, frozen=True, kw_only=True):
     look_seconds: float = 0.0  # how far apart the two looks were
 
 
-class Threads(Fact, frozen=True, kw_only=True):
-    host: str
+class Threads(OfHost, frozen=True, kw_only=True):
     threads: int  # of all processes on this kernel
     threads_max: int
     pid_max: int | None  # each thread takes one of these; one limit per PID namespace since 6.14
 
 
-class FileHandles(Fact, frozen=True, kw_only=True):
-    host: str
+class FileHandles(OfHost, frozen=True, kw_only=True):
     allocated: int  # open files of all processes on this kernel
     limit: int  # fs.file-max; processes of root may exceed it
 
@@ -40,10 +41,9 @@ class PortUse(Struct, frozen=True):
     ports: int
 
 
-class EphemeralPorts(Fact, frozen=True, kw_only=True):
+class EphemeralPorts(OfHost, frozen=True, kw_only=True):
     """Each peer (address and port) can be reached from every port of the range once."""
 
-    host: str
     first: int
     last: int
     sockets: int  # all TCP sockets, waiting ones too: no peer can have more of them
@@ -56,8 +56,7 @@ class InotifyUse(Struct, frozen=True, order=True):
     watches: int
 
 
-class Inotify(Fact, frozen=True, kw_only=True):
-    host: str
+class Inotify(OfHost, frozen=True, kw_only=True):
     max_instances: int  # both limits are for each user
     max_watches: int
     users: tuple[InotifyUse, ...]
@@ -71,10 +70,9 @@ class Drops(Struct, frozen=True):
     unknown: str = ""  # why the delta is not known
 
 
-class PacketDrops(Fact, frozen=True, kw_only=True):
+class PacketDrops(OfHost, frozen=True, kw_only=True):
     """What the kernel has received and then thrown away."""
 
-    host: str
     listen: Drops  # connections that found a listening socket's queue full
     softnet: Drops  # packets that found a CPU's input queue full; one counter per kernel
     look_seconds: float = 0.0  # how far apart the two looks were

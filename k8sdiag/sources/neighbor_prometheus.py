@@ -5,7 +5,8 @@ One query for each metric: 5,000 nodes answer with about a megabyte.
 
 from k8sdiag.facts.neighbor import FleetNeighborTables, HostTables, NeighborTable
 from k8sdiag.model import Unavailable
-from k8sdiag.readers.prometheus import Labels, Prometheus
+from k8sdiag.readers.prometheus import Prometheus
+from k8sdiag.sources._node_targets import Place, names, of_one_cluster, place
 
 _SECONDS = 600
 _FIELDS = {
@@ -19,50 +20,36 @@ _FIELDS = {
     "table_fulls_delta": f"increase(k8sdiag_neighbor_table_fulls_total[{_SECONDS}s])",
 }
 _NAMES = 'k8sdiag_usage{limit_id=~"neighbor-ipv4|neighbor-ipv6"}'  # its subject is the node
-_NODE_LABELS = ("node", "kubernetes_node", "nodename")
-Place = tuple[str, str]  # job and instance: what Prometheus scrapes as one
 
 
 def collect(reader: Prometheus) -> FleetNeighborTables:
     numbers: dict[tuple[Place, str], dict[str, float]] = {}
-    names: dict[Place, str] = {}
+    called: dict[Place, str] = {}
     clusters: set[str] = set()
     for field, promql in _FIELDS.items():
         for labels, value in reader.instant(promql):
             clusters.add(labels.get("cluster", ""))
-            place = _place(labels)
-            names[place] = _name(labels)
-            numbers.setdefault((place, labels.get("family", "")), {})[field] = value
+            at = place(labels)
+            called[at] = next(iter(names(labels)), "")
+            numbers.setdefault((at, labels.get("family", "")), {})[field] = value
         if not numbers:
             raise Unavailable(
                 f"{reader.name} scrapes no k8sdiag node exporter: run `k8sdiag serve node` on "
                 "every node"
             )
-    if len(clusters) > 1:
-        told = ", ".join(sorted(c or "without a name" for c in clusters))
-        raise Unavailable(f"{reader.name} holds several clusters ({told}): give the one of this")
+    of_one_cluster(reader, clusters)
     for labels, _ in reader.instant(_NAMES):
         if labels.get("subject", "").startswith("node/"):
-            names[_place(labels)] = labels["subject"].removeprefix("node/")
+            called[place(labels)] = labels["subject"].removeprefix("node/")
     hosts: dict[Place, list[NeighborTable]] = {}
-    for (place, family), found in sorted(numbers.items()):
+    for (at, family), found in sorted(numbers.items()):
         if "entries" in found:
-            hosts.setdefault(place, []).append(_table(family, found))
+            hosts.setdefault(at, []).append(_table(family, found))
     return FleetNeighborTables(
-        hosts=tuple(HostTables(names[place], tuple(tables)) for place, tables in hosts.items()),
+        hosts=tuple(HostTables(called[at], tuple(tables)) for at, tables in hosts.items()),
         gaps=reader.gaps(),
         provenance=reader.name,
     )
-
-
-def _place(labels: Labels) -> Place:
-    return labels.get("job", ""), labels.get("instance", "")
-
-
-def _name(labels: Labels) -> str:
-    """The node by a label that the scrape configuration gives, else the address of the target."""
-    address = labels.get("instance", "").rpartition(":")[0].strip("[]")
-    return next((labels[name] for name in _NODE_LABELS if labels.get(name)), address)
 
 
 def _table(family: str, found: dict[str, float]) -> NeighborTable:

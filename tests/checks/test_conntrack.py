@@ -19,7 +19,7 @@ def said(
     fact = Conntrack(
         host="node-1", limit=limit, entries=entries, drops_delta=delta, look_seconds=2.0
     )
-    return list(check(fact, nodes, ConntrackLimits()))
+    return list(check(fact, ALONE, nodes, ConntrackLimits()))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_found(entries: int, delta: int | None, code: str, severity: Severity, w
 
 def test_one_host_is_not_the_fleet() -> None:
     nodes = Nodes(nodes=(Node(name="node-1"), Node(name="node-2")))
-    unseen, usage = said(10, nodes=nodes)
+    usage, unseen = said(10, nodes=nodes)
 
     assert isinstance(unseen, Unseen)
     assert isinstance(usage, Usage)
@@ -68,7 +68,7 @@ def test_one_host_is_not_the_fleet() -> None:
 
 
 def test_a_host_outside_the_cluster_has_no_place_in_its_forecast() -> None:
-    unseen, finding = said(950, nodes=Nodes(nodes=(Node(name="other"),)))
+    finding, unseen = said(950, nodes=Nodes(nodes=(Node(name="other"),)))
 
     assert isinstance(unseen, Unseen)
     assert isinstance(finding, Finding)
@@ -76,7 +76,7 @@ def test_a_host_outside_the_cluster_has_no_place_in_its_forecast() -> None:
 
 
 def test_a_cluster_that_could_not_be_asked_is_said() -> None:
-    unseen, _ = said(10, nodes=Missing(reason="403"))
+    _, unseen = said(10, nodes=Missing(reason="403"))
 
     assert isinstance(unseen, Unseen)
     assert unseen.reason == "403"

@@ -13,7 +13,7 @@ def said(sockets: int, busiest: PortUse | None) -> list[Said]:
     fact = EphemeralPorts(
         host="node-1", first=32_768, last=60_999, sockets=sockets, busiest=busiest
     )
-    return list(check(fact, ALONE, EphemeralPortsLimits()))
+    return list(check(fact, ALONE, ALONE, EphemeralPortsLimits()))
 
 
 @pytest.mark.parametrize(

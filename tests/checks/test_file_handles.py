@@ -11,7 +11,7 @@ ALONE = Missing(reason="this command looks at this host alone", asked=False)
 
 def said(allocated: int, limit: int) -> list[Said]:
     fact = FileHandles(host="node-1", allocated=allocated, limit=limit)
-    return list(check(fact, ALONE, FileHandlesLimits()))
+    return list(check(fact, ALONE, ALONE, FileHandlesLimits()))
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ NONE = Drops(0, 0)
 
 def listening(drops: Drops) -> list[Said]:
     fact = PacketDrops(host="node-1", listen=drops, softnet=NONE, look_seconds=2.0)
-    return list(listen_overflow.check(fact, ALONE, listen_overflow.ListenOverflowLimits()))
+    return list(listen_overflow.check(fact, ALONE, ALONE, listen_overflow.ListenOverflowLimits()))
 
 
 def receiving(drops: Drops) -> list[Said]:
     fact = PacketDrops(host="node-1", listen=NONE, softnet=drops, look_seconds=2.0)
-    return list(softnet_drops.check(fact, ALONE, softnet_drops.SoftnetDropsLimits()))
+    return list(softnet_drops.check(fact, ALONE, ALONE, softnet_drops.SoftnetDropsLimits()))
 
 
 BOTH = pytest.mark.parametrize(

@@ -11,7 +11,7 @@ ALONE = Missing(reason="this command looks at this host alone", asked=False)
 
 def said(threads: int, pid_max: int | None, threads_max: int) -> list[Said]:
     fact = Threads(host="node-1", threads=threads, threads_max=threads_max, pid_max=pid_max)
-    return list(check(fact, ALONE, ThreadsLimits()))
+    return list(check(fact, ALONE, ALONE, ThreadsLimits()))
 
 
 @pytest.mark.parametrize(
