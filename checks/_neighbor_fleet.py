@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from k8sdiag.checks._neighbor_verdict import NeighborTableLimits, usage, verdict
-from k8sdiag.facts.neighbor import FleetNeighborTables, NeighborTable
+from k8sdiag.facts.neighbor import FleetNeighborTables, HostTables, NeighborTable
 from k8sdiag.model import Finding, Unseen, Usage
 from k8sdiag.neighbors import Places
 
@@ -14,30 +14,35 @@ def judged(
     fleet: FleetNeighborTables, known: Places, but: set[str], limits: NeighborTableLimits
 ) -> Iterator[Finding | Usage | Unseen]:
     """What the tables of all nodes say, `but` for those already judged; strangers are left out."""
-    pools: dict[str, list[tuple[str, NeighborTable]]] = {}
+    pools: dict[str, list[tuple[str, HostTables]]] = {}
     for host in fleet.hosts:
         node = known.find(host.host)
         if (known and node is None) or (node and node.name in but):
             continue
         name, pool = (node.name, node.pool) if node else (host.host, "")
-        pools.setdefault(pool, []).extend((name, table) for table in host.tables)
-    for pool, tables in sorted(pools.items()):
-        for family in sorted({table.family for _, table in tables}):
-            of_family = [(name, table) for name, table in tables if table.family == family]
+        pools.setdefault(pool, []).append((name, host))
+    for pool, hosts in sorted(pools.items()):
+        for family in sorted({table.family for _, host in hosts for table in host.tables}):
+            of_family = [
+                (name, table, host.tables)
+                for name, host in hosts
+                for table in host.tables
+                if table.family == family
+            ]
             peerless = known.lack(family)
             yield from _of_pool(pool, of_family, fleet.provenance, limits, peerless=peerless)
 
 
 def _of_pool(
     pool: str,
-    tables: list[tuple[str, NeighborTable]],
+    tables: list[tuple[str, NeighborTable, tuple[NeighborTable, ...]]],
     source: str,
     limits: NeighborTableLimits,
     *,
     peerless: bool,
 ) -> Iterator[Finding | Usage | Unseen]:
     """The worst node for each kind of finding, and how many there are of it; the fullest node."""
-    said = [x for name, table in tables for x in verdict(f"node/{name}", table, limits)]
+    said = [x for name, table, own in tables for x in verdict(f"node/{name}", table, own, limits)]
     found: dict[str, list[Finding]] = {}
     for finding in (x for x in said if isinstance(x, Finding)):
         found.setdefault(finding.code, []).append(finding)
@@ -53,7 +58,7 @@ def _of_pool(
         yield replace(unseen[0], subject=f"{len(unseen)} nodes, e.g. {unseen[0].subject}")
     usages = [
         used
-        for name, table in tables
+        for name, table, _ in tables
         for used in usage(f"node/{name}", table, source, limits, several=True, peerless=peerless)
     ]
     if usages:

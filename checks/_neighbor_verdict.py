@@ -1,6 +1,6 @@
 """What one neighbor table says: used by neighbor-table for this host's and for the fleet's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from k8sdiag import neighbors
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable
@@ -84,8 +84,12 @@ def _counted(table: NeighborTable, limits: NeighborTableLimits) -> int | None:
 
 
 def verdict(
-    subject: str, table: NeighborTable, limits: NeighborTableLimits
+    subject: str,
+    table: NeighborTable,
+    tables: Iterable[NeighborTable],
+    limits: NeighborTableLimits,
 ) -> Iterator[Finding | Unseen]:
+    """What is wrong with one of a host's tables."""
     name, fulls = NAMES[table.family], table.table_fulls or 0
     second, third = table.gc_thresh2 or 0, table.gc_thresh3 or 0
     counted = _counted(table, limits)
@@ -101,9 +105,7 @@ def verdict(
             message=f"the {name} table {message}",
             observed=float(table.entries),
             limit=float(third) or None,
-            remedy=neighbors.raise_to(
-                max(neighbors.COMMON_GC_THRESH3, neighbors.advised(max(table.entries, third)))
-            ),
+            remedy=neighbors.raise_to(neighbors.advised(max(table.entries, third)), tables),
         )
 
     if table.table_fulls_delta:

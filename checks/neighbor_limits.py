@@ -4,7 +4,7 @@ A table fills in seconds when a cluster scales up, so its size must be right bef
 default of 1,024 entries is a matter of a thousand nodes, or of thirty pods on one bridge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from k8sdiag import neighbors
 from k8sdiag.facts.neighbor import DEFAULT_GC_THRESH, NeighborTable, NeighborTables
@@ -48,9 +48,11 @@ def check(
             name = f"{subject} {NAMES[table.family]}"
             yield Unseen(subject=name, reason="its thresholds can't be read from here")
             continue
-        yield from _in_themselves(subject, table)
+        yield from _in_themselves(subject, table, tables.tables)
         if need and table.family in families:
-            yield from _for_cluster(subject, table, need, limits, other_raised=raised)
+            yield from _for_cluster(
+                subject, table, tables.tables, need, limits, other_raised=raised
+            )
 
 
 def _need(nodes: Nodes, pods: Pods | Missing, limits: NeighborLimits) -> Need:
@@ -62,20 +64,29 @@ def _need(nodes: Nodes, pods: Pods | Missing, limits: NeighborLimits) -> Need:
     return neighbors.need(network, len(nodes.nodes), per_node)
 
 
-def _in_themselves(subject: str, table: NeighborTable) -> Iterator[Finding]:
-    values = [v for v in (table.gc_thresh1, table.gc_thresh2, table.gc_thresh3) if v is not None]
-    if values != sorted(values):
+def _in_themselves(
+    subject: str, table: NeighborTable, tables: Iterable[NeighborTable]
+) -> Iterator[Finding]:
+    if not neighbors.rising(table):
+        known = (table.gc_thresh1, table.gc_thresh2, table.gc_thresh3)
+        values = [v for v in known if v is not None]
         yield _warning(
             "out-of-order",
             subject,
             f"the {NAMES[table.family]} thresholds 1, 2, 3 work only in rising order, and are "
             + ", ".join(f"{v:,}" for v in values),
-            neighbors.raise_to(neighbors.advised(max(values) / 2)),
+            neighbors.raise_to(neighbors.advised(max(values) / 2), tables),
         )
 
 
 def _for_cluster(
-    subject: str, table: NeighborTable, need: Need, limits: NeighborLimits, *, other_raised: bool
+    subject: str,
+    table: NeighborTable,
+    tables: Iterable[NeighborTable],
+    need: Need,
+    limits: NeighborLimits,
+    *,
+    other_raised: bool,
 ) -> Iterator[Finding | Usage]:
     name, third, first = NAMES[table.family], table.gc_thresh3 or 0, table.gc_thresh1
     default = third <= DEFAULT_GC_THRESH[2]
@@ -98,7 +109,7 @@ def _for_cluster(
             subject,
             f"the {name} table may hold {third:,} entries{', the kernel default' * default}; a "
             f"node that talks to all {need.nodes:,.0f} nodes needs {need.usual:,.0f}{most}",
-            neighbors.raise_to(neighbors.advised(need.most)),
+            neighbors.raise_to(neighbors.advised(need.most), tables),
         )
     elif default and other_raised and need.usual > limits.half * third:
         yield _warning(
@@ -106,7 +117,7 @@ def _for_cluster(
             subject,
             f"the {name} table may hold {third:,} entries, the kernel default, though the other "
             f"family's limit was raised; a node here needs {need.usual:,.0f} for each",
-            neighbors.raise_to(neighbors.advised(need.most)),
+            neighbors.raise_to(neighbors.advised(need.most), tables),
         )
     if need.network.kind == "flat" and first is not None and first > limits.gc_thresh1:
         keep = {f"net.{table.family}.neigh.default.gc_thresh1": 0}

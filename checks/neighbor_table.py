@@ -31,7 +31,7 @@ def check(
         several = isinstance(nodes, Nodes) and len(nodes.nodes) > 1
         for table in tables.tables:
             yield from _metrics(table)
-            yield from verdict(subject, table, limits)
+            yield from verdict(subject, table, tables.tables, limits)
             if subject.startswith("node/"):
                 yield from usage(
                     subject,

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from k8sdiag import sysctl
+from k8sdiag.facts.neighbor import NeighborTable
 from k8sdiag.facts.nodes import Node
 from k8sdiag.model import Remedy
 
+FAMILIES = ("ipv4", "ipv6")
 # What Amazon Linux, Bottlerocket and AKS ship; such a table takes 8 MiB when it is full.
 COMMON_GC_THRESH3 = 16_384
 _ENTRIES_PER_POD = 3  # on a routed pod network: the pod's gateway, the gateway's pod, one more
@@ -75,20 +77,41 @@ def need(network: Network, nodes: float, pods_per_node: float) -> Need:
 
 
 def advised(entries: float) -> int:
-    """The gc_thresh3 for so many entries at once: twice as many, as a power of two."""
-    return max(4096, 1 << (int(2 * entries) - 1).bit_length())
+    """The gc_thresh3 for so many entries at once: twice as many, as a power of two.
+
+    And the common one at least, so that no two findings ask for different ones on most nodes.
+    """
+    return max(COMMON_GC_THRESH3, 1 << (int(2 * entries) - 1).bit_length())
 
 
-def raise_to(gc_thresh3: int) -> Remedy:
-    """What to type for both families; gc_thresh1 stays, below it nothing is ever aged out."""
+def raise_to(gc_thresh3: int, tables: Iterable[NeighborTable]) -> Remedy:
+    """What to type for both families of a host with these tables; none is ever lowered.
+
+    What is large enough stands in the file too, for that may replace the one which sets it.
+    gc_thresh1 stays: below it nothing is ever aged out.
+    """
+    enough = {
+        t.family: (t.gc_thresh3, t.gc_thresh2)
+        for t in tables
+        if t.gc_thresh2 and t.gc_thresh3 and t.gc_thresh3 >= gc_thresh3 and rising(t)
+    }
+    values = {}
+    for family in FAMILIES:
+        third, second = enough.get(family, (gc_thresh3, gc_thresh3 * 3 // 4))
+        values[f"net.{family}.neigh.default.gc_thresh3"] = third
+        values[f"net.{family}.neigh.default.gc_thresh2"] = second
+    low = [family for family in FAMILIES if family not in enough]
+    whose = "both families" if len(low) > 1 else f"net.{low[0]}, and keep the other family's,"
     return setting(
-        {
-            f"net.{family}.neigh.default.gc_thresh{which}": value
-            for family in ("ipv4", "ipv6")
-            for which, value in ((3, gc_thresh3), (2, gc_thresh3 * 3 // 4))
-        },
-        f"raise gc_thresh3 to {gc_thresh3:,} for both families on every node of this kind",
+        values, f"raise gc_thresh3 to {gc_thresh3:,} for {whose} on every node of this kind"
     )
+
+
+def rising(table: NeighborTable) -> bool:
+    """Whether its thresholds are in the only order in which they work, as far as known."""
+    values = (table.gc_thresh1, table.gc_thresh2, table.gc_thresh3)
+    known = [value for value in values if value is not None]
+    return known == sorted(known)
 
 
 def setting(values: dict[str, int], what: str) -> Remedy:

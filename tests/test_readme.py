@@ -12,6 +12,20 @@ BEGIN, END = "<!-- demo -->\n", "<!-- /demo -->"
 SHOWN = 2  # findings
 
 
+def test_the_demo_asks_for_one_value_of_each_sysctl() -> None:
+    report = judge(plugins.checks().values(), run.load_demo())
+    asked: dict[str, set[str]] = {}
+    for outcome in report.outcomes:
+        for finding in outcome.findings:
+            for command in finding.remedy.commands if finding.remedy else ():
+                if command.startswith("sysctl -w "):
+                    key, _, value = command.removeprefix("sysctl -w ").partition("=")
+                    asked.setdefault(key, set()).add(value)
+
+    assert "net.ipv4.neigh.default.gc_thresh3" in asked
+    assert {key: values for key, values in asked.items() if len(values) > 1} == {}
+
+
 def test_the_readme_shows_what_the_demo_prints() -> None:
     report = judge(plugins.checks().values(), run.load_demo())
     printed = table.render(report, width=100)

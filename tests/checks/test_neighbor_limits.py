@@ -86,7 +86,7 @@ def test_quiet(case: tuple[Thresholds, Nodes | Missing, Pods | Missing, Threshol
 LOUD = {
     "the default in a large cluster": (
         (DEFAULT, cluster(501), ALONE, None),
-        ("too-small", "the kernel default; a node that talks to all 501 nodes needs 831", 4096),
+        ("too-small", "the kernel default; a node that talks to all 501 nodes needs 831", 16_384),
     ),
     "raised, but not for so many nodes": (
         ((128, 2048, 4096), cluster(5000), pods("calico-node", 110), None),
@@ -106,7 +106,7 @@ LOUD = {
     ),
     "IPv6 left at its default where both families are in use": (
         ((4096, 8192, 16_384), cluster(400, "fd00::/64"), pods("cilium", 50), DEFAULT),
-        ("one-family", "the IPv6 (NDP) table may hold 1,024", 4096),
+        ("one-family", "the IPv6 (NDP) table may hold 1,024", 16_384),
     ),
     "out of order": (
         ((128, 20_000, 16_384), ALONE, ALONE, None),
@@ -131,6 +131,31 @@ def test_found(
         assert f"sysctl -w {key}={gc_thresh3}" in finding.remedy.commands
         assert f"{key} = {gc_thresh3}\n" in finding.remedy.manifest
     assert "gc_thresh1" not in finding.remedy.manifest
+
+
+def test_the_family_that_has_more_keeps_it_and_stays_in_the_file() -> None:
+    raised = (128, 60_000, 65_536)
+    spoken = said(raised, cluster(400, "fd00::/64"), pods("cilium", 50), DEFAULT)
+    (finding,) = (x for x in spoken if isinstance(x, Finding))
+
+    assert finding.code == "one-family"
+    assert finding.remedy
+    assert finding.remedy.summary.startswith(
+        "raise gc_thresh3 to 16,384 for net.ipv6, and keep the other family's,"
+    )
+    assert finding.remedy.manifest.splitlines()[1:] == [
+        "net.ipv4.neigh.default.gc_thresh3 = 65536",
+        "net.ipv4.neigh.default.gc_thresh2 = 60000",
+        "net.ipv6.neigh.default.gc_thresh3 = 16384",
+        "net.ipv6.neigh.default.gc_thresh2 = 12288",
+    ]
+
+
+def test_thresholds_out_of_order_are_put_in_order_however_large_they_are() -> None:
+    (finding,) = (x for x in said((20_000, 512, 1024)) if isinstance(x, Finding))
+
+    assert finding.remedy
+    assert "net.ipv4.neigh.default.gc_thresh2 = 24576\n" in finding.remedy.manifest
 
 
 def test_entries_that_never_age_out_where_addresses_are_reused() -> None:
@@ -196,7 +221,7 @@ def test_a_node_goes_by_its_short_or_its_full_name(host: str, node: str, same: b
 
 
 @pytest.mark.parametrize(
-    ("entries", "gc_thresh3"), [(1, 4096), (1330, 4096), (2048, 4096), (2049, 8192), (5330, 16_384)]
+    ("entries", "gc_thresh3"), [(1, 16_384), (5330, 16_384), (8192, 16_384), (8193, 32_768)]
 )
 def test_the_advice_is_twice_the_need_as_a_power_of_two(entries: int, gc_thresh3: int) -> None:
     assert neighbors.advised(entries) == gc_thresh3

@@ -292,6 +292,21 @@ def test_what_pods_devices_hold_does_not_grow_with_the_nodes() -> None:
     }
 
 
+def test_the_remedy_lowers_no_limit_of_the_other_family() -> None:
+    large = table(gc_thresh2=60_000, gc_thresh3=65_536)
+    refusing = busy(family="ipv6", entries=1030, table_fulls=99)
+    here = [x for x in said(large, refusing) if isinstance(x, Finding)]
+    fleet_wide = [
+        x for x in judged(fleet(("node-1", large, refusing)), cluster(1)) if isinstance(x, Finding)
+    ]
+
+    for finding in (*here, *fleet_wide):
+        assert finding.remedy
+        assert "net.ipv4.neigh.default.gc_thresh3 = 65536\n" in finding.remedy.manifest
+        assert "net.ipv6.neigh.default.gc_thresh3 = 16384\n" in finding.remedy.manifest
+    assert [f.code for f in (*here, *fleet_wide)] == ["refusing", "refusing"]
+
+
 @pytest.mark.parametrize("whose", ["of this host", "of the fleet"])
 @pytest.mark.parametrize(
     ("addresses", "growing"),
