@@ -14,13 +14,15 @@ from k8sdiag.checks._this_host import level, subject_of
 from k8sdiag.facts.fleet import FleetLimits, Reading
 from k8sdiag.facts.kernel import EphemeralPorts
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Limits, Missing, Share, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Share, Unseen, Usage
 
 MEND = "scrape `k8sdiag serve node` with hostNetwork there"
+FIRST, LAST = 16_384, 60_999
 WIDER = {
     "net.ipv4.ip_local_reserved_ports": "30000-32767",  # those of NodePort services
-    "net.ipv4.ip_local_port_range": "16384 60999",
+    "net.ipv4.ip_local_port_range": f"{FIRST} {LAST}",
 }
+REUSE = "let the program keep its connections open and use them again"
 
 
 class EphemeralPortsLimits(Limits, frozen=True, kw_only=True):
@@ -69,9 +71,7 @@ def _verdict(
         message=f"{told.used:,.0f} of the {told.limit:,.0f} {taken}",
         warning=limits.warning,
         critical=limits.critical,
-        remedy=sysctl.setting(
-            WIDER,
-            "let the program keep its connections open and use them again; widen the range",
-            "ports",
-        ),
+        remedy=Remedy(summary=f"{REUSE}, or connect to several addresses of its peer")
+        if told.limit > LAST - FIRST
+        else sysctl.setting(WIDER, f"{REUSE}; widen the range", "ports"),
     )

@@ -54,7 +54,8 @@ def _verdict(
             observed=float(dropped),
             remedy=Remedy(
                 summary="find the socket whose Recv-Q is above its Send-Q: its program is too "
-                "slow, or its backlog too small; net.core.somaxconn caps what a program asks for",
+                "slow, or its backlog too small; net.core.somaxconn caps what a program asks for: "
+                "raise it, if it is smaller",
                 commands=("ss -ltnp", "sysctl -w net.core.somaxconn=16384"),
             ),
         )

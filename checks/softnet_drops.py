@@ -55,8 +55,8 @@ def _verdict(
             observed=float(dropped),
             remedy=sysctl.setting(
                 {"net.core.netdev_max_backlog": 10_000},
-                "give bursts more room, and spread the load: the card's queues over the CPUs "
-                "(irqbalance), or receive packet steering",
+                "give bursts more room, if they have less, and spread the load: the card's "
+                "queues over the CPUs (irqbalance), or receive packet steering",
                 "softnet",
             ),
         )

@@ -9,10 +9,8 @@ from k8sdiag.model import Finding, Missing, Said, Severity, Usage
 ALONE = Missing(reason="this command looks at this host alone", asked=False)
 
 
-def said(sockets: int, busiest: PortUse | None) -> list[Said]:
-    fact = EphemeralPorts(
-        host="node-1", first=32_768, last=60_999, sockets=sockets, busiest=busiest
-    )
+def said(sockets: int, busiest: PortUse | None, first: int = 32_768) -> list[Said]:
+    fact = EphemeralPorts(host="node-1", first=first, last=60_999, sockets=sockets, busiest=busiest)
     return list(check(fact, ALONE, ALONE, EphemeralPortsLimits()))
 
 
@@ -45,3 +43,12 @@ def test_found(ports: int, severity: Severity) -> None:
     assert finding.remedy
     # A shell must not take the two numbers for two words.
     assert "sysctl -w 'net.ipv4.ip_local_port_range=16384 60999'" in finding.remedy.commands
+
+
+@pytest.mark.parametrize(("first", "widened"), [(32_768, True), (16_384, False), (1024, False)])
+def test_a_range_that_is_wide_is_not_narrowed(first: int, widened: bool) -> None:
+    _, finding = said(60_000, PortUse("10.0.0.1:443", 60_999 - first), first)
+
+    assert isinstance(finding, Finding)
+    assert finding.remedy
+    assert bool(finding.remedy.commands) is widened
