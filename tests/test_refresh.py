@@ -167,6 +167,22 @@ def test_where_nothing_can_be_seen_a_look_fails(tmp_path: Path) -> None:
     assert str(error.value).count("127.0.0.1:1") == 1  # however many facts it keeps from us
 
 
+def test_the_limits_of_nodes_are_judged_where_prometheus_tells_of_them() -> None:
+    asked = run.of_the_cluster(plugins.checks(), prometheus=True).keys()
+    alone = run.of_the_cluster(plugins.checks(), prometheus=False).keys()
+
+    assert asked - alone == {
+        "conntrack",
+        "ephemeral-ports",
+        "file-handles",
+        "inotify",
+        "listen-overflow",
+        "neighbor-table",
+        "softnet-drops",
+        "threads",
+    }
+
+
 def test_what_is_too_dear_to_be_read_again_and_again_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,12 +5,13 @@ then node_exporter's series, of collectors that are on by default.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from msgspec import Struct
 
 from k8sdiag.facts.fleet import FleetLimit, FleetLimits, Reading
 from k8sdiag.model import Unavailable
-from k8sdiag.readers.prometheus import Labels, Prometheus
+from k8sdiag.readers.prometheus import Prometheus
 from k8sdiag.sources._node_targets import NODE_LABELS, Place, names, of_one_cluster, place
 
 WINDOW_SECONDS = 600.0  # two samples and more where a scrape comes every five minutes
@@ -25,6 +26,10 @@ _WHO = f"""max by ({_KEPT}) (
   or k8sdiag_usage{{limit_id=~"neighbor-ipv4|threads"}}
   or node_uname_info
 )"""
+
+
+# By how much a counter rose within the window, and what the scrape calls the node.
+Increases = dict[Place, tuple[float, tuple[str, ...]]]
 
 
 class _Level(Struct, frozen=True):
@@ -83,12 +88,13 @@ def _who(reader: Prometheus) -> _Who:
     of_one_cluster(reader, {labels.get("cluster", "") for labels, _ in told})
     subjects: dict[Place, set[str]] = {}
     for labels, _ in told:
-        if labels["__name__"] == "k8sdiag_snapshot_timestamp_seconds":
+        if labels.get("__name__") == "k8sdiag_snapshot_timestamp_seconds":
             subjects[place(labels)] = set()
     for labels, _ in told:
-        if labels["__name__"] == "k8sdiag_usage" and place(labels) in subjects:
+        if labels.get("__name__") == "k8sdiag_usage" and place(labels) in subjects:
             subjects[place(labels)].add(labels.get("subject", ""))
-    hosts = {place(s): s["nodename"] for s, _ in told if s["__name__"] == "node_uname_info"}
+    unames = [labels for labels, _ in told if labels.get("__name__") == "node_uname_info"]
+    hosts = {place(labels): labels.get("nodename", "") for labels in unames}
     if not subjects and not hosts:
         raise Unavailable(
             f"{reader.name} scrapes neither k8sdiag's node exporter nor node_exporter: run "
@@ -116,13 +122,16 @@ def _levels(reader: Prometheus, who: _Who, limit_id: str, kind: _Level) -> Itera
     metrics = "|".join((*ours, *filter(None, (kind.used, kind.limit))))
     # A series has the one label, the other, or none of them.
     selector = f'{{__name__=~"{metrics}",limit_id=~"{limit_id}|",check=~"{kind.check}|"}}'
-    drops = _increases(reader, kind.drops) if kind.drops else {}
+    drops: Increases = {}
+    if kind.drops:
+        with suppress(Unavailable):  # a full table is told without them too
+            drops = _increases(reader, kind.drops)
     found: dict[Place, dict[str, float]] = {}
     called: dict[Place, tuple[str, ...]] = {}
     subjects: dict[Place, str] = {}
     for labels, value in reader.instant(f"max by ({_KEPT}) ({selector})"):
         at = place(labels)
-        found.setdefault(at, {})[labels["__name__"]] = value
+        found.setdefault(at, {})[labels.get("__name__", "")] = value
         called[at] = names(labels)
         subjects[at] = subjects.get(at) or _node(labels.get("subject", ""))
     for at, numbers in sorted(found.items()):
@@ -131,7 +140,7 @@ def _levels(reader: Prometheus, who: _Who, limit_id: str, kind: _Level) -> Itera
             yield Reading(
                 names=_distinct(who.subjects[at] or subjects[at], *called[at]),
                 source="k8sdiag",
-                used=used or 0.0,
+                used=(used or 0.0) if limit else 0.0,
                 limit=limit or 0.0,
                 whole=success == 1,
             )
@@ -157,17 +166,10 @@ def _counters(reader: Prometheus, who: _Who, kind: _Counter) -> Iterator[Reading
         )
 
 
-def _increases(
-    reader: Prometheus, metric: str, without: str = ""
-) -> dict[Place, tuple[float, tuple[str, ...]]]:
-    """By how much a counter rose within the window, and what the scrape calls the node."""
+def _increases(reader: Prometheus, metric: str, without: str = "") -> Increases:
     promql = f"sum without ({without}) (increase({metric}[{WINDOW_SECONDS:g}s]))"
     told = reader.instant(f"max by ({_KEPT}) ({promql})")
-    return {place(labels): (value, names(labels)) for labels, value in sorted(told, key=_order)}
-
-
-def _order(series: tuple[Labels, float]) -> Place:
-    return place(series[0])
+    return dict(sorted((place(labels), (value, names(labels))) for labels, value in told))
 
 
 def _called(who: _Who, at: Place, scrape: tuple[str, ...], own_network: bool) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The limits of all nodes by a real Prometheus, a real node_exporter and `k8sdiag serve node`."""
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +20,7 @@ from k8sdiag.sources import conntrack as own_conntrack
 from k8sdiag.sources import file_handles as own_files
 from k8sdiag.sources.node_limits_prometheus import collect
 from tests.real import kernelload
+from tests.real.apiserver import ADMINS, ApiServer
 from tests.real.bed import answers, free_ports, need_root, program, running
 from tests.real.conftest import required
 from tests.real.netns import Namespace
@@ -186,3 +189,53 @@ def test_a_connection_tracking_table_that_fills_elsewhere(
     assert (finding.subject, finding.severity) == ("pool/workers", Severity.CRITICAL)
     assert finding.message.startswith("2 of 2 nodes, e.g. node-")
     assert finding.limit == before + 300
+
+
+@pytest.fixture
+def two_nodes(api_server: ApiServer) -> Iterator[Path]:
+    """The kubeconfig of a cluster of node-a and node-b."""
+    for name in ("node-a", "node-b"):
+        api_server.admin.create("/api/v1/nodes", {"metadata": {"name": name}})
+    yield api_server.kubeconfig("admin", [ADMINS])
+    for name in ("node-a", "node-b"):
+        api_server.admin.delete(f"/api/v1/nodes/{name}")
+
+
+def test_an_audit_judges_both_nodes_and_does_not_believe_itself(
+    tmp_path: Path, start_prometheus: StartPrometheus, two_nodes: Path
+) -> None:
+    ids = ("conntrack", "file-handles")
+    chosen = [f"--check={i}" for i in ids]
+    (port,) = free_ports(1)
+    with ours(tmp_path, "node-a") as a, theirs(tmp_path, "node-b") as b:
+        config = scraping((a, ""), (b, ""), (f"127.0.0.1:{port}", ""))
+        url = start_prometheus(config=config).url
+        reader = door.Prometheus.open(url)
+        awaited(reader, lambda f: count(f, "file-handles") == 2)
+
+        where = ["--kubeconfig", str(two_nodes), "--prometheus", url, *chosen]
+        command = [sys.executable, "-m", "k8sdiag"]
+        done = subprocess.run(
+            [*command, "audit", *where, "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        outcomes = json.loads(done.stdout)["outcomes"]
+        assert {o["check"]: (o["status"], o.get("reason", "")) for o in outcomes} == dict.fromkeys(
+            ids, ("ok", "")
+        )
+
+        serve = [*command, "serve", "cluster", f"--web.listen-address=127.0.0.1:{port}"]
+        with running("cluster", [*serve, "--interval=1s", *where], tmp_path) as process:
+            process.await_ready(answers(f"http://127.0.0.1:{port}/-/ready"))
+            deadline = time.monotonic() + 30
+            repeats = f'k8sdiag_usage{{instance="127.0.0.1:{port}",limit_id="conntrack"}}'
+            while not reader.instant(repeats) and time.monotonic() < deadline:
+                time.sleep(0.3)
+            (repeated,) = reader.instant(repeats)
+            fleet = collect(reader)
+
+    assert repeated[0]["subject"].startswith("node/node-")
+    assert [r.source for r in fleet.limits["conntrack"].readings] == ["k8sdiag", "node_exporter"]
