@@ -43,7 +43,8 @@ def of_pods(pods: Pods, nodes: Nodes, limits: ClusterSize) -> list[Usage]:
     for profile, n in running:
         # Pods of DaemonSets come with the nodes, whose own threshold stands above.
         namespaces[profile.workload.namespace] += n * (profile.workload.kind != "DaemonSet")
-    for name, n in namespaces.most_common(1):
+    if namespaces:
+        name, n = max(namespaces.items(), key=lambda item: (item[1], item[0]))
         most = limits.pods_per_namespace
         found.append(_usage("pods-per-namespace", n, most, "pods", "pods", f"namespace/{name}"))
     if nodes.nodes:

@@ -42,7 +42,9 @@ def usages(found: list[Group], bounds: SearchLimits, node: NodeResolvConf) -> It
         ("dns-search-characters", "characters", bounds.characters, found),
         ("dns-nameservers", "nameservers", MOST_NAMESERVERS, adding),
     ):
-        worst = max(among, key=lambda g: (getattr(g, unit), g.pods), default=None)
+        worst = max(
+            among, key=lambda g: (getattr(g, unit), g.pods, g.profile.workload), default=None
+        )
         if worst is None:
             continue
         yield Usage(

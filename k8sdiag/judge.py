@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from math import isfinite
 
 from msgspec.structs import replace
 
@@ -64,9 +65,9 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
             status=status,
             reason=reason,
             duration_seconds=round(seconds, 3),
-            findings=tuple(sorted(found, key=lambda f: (-f.severity.rank, f.code, f.subject))),
+            findings=tuple(sorted(found, key=_worst)),
             usages=tuple(sorted((x for x in said if isinstance(x, Usage)), key=_nearest)),
-            metrics=tuple(x for x in said if isinstance(x, Metric)),
+            metrics=tuple(sorted((x for x in said if isinstance(x, Metric)), key=_series)),
         )
 
     absent = {name: fact for name, fact in given.items() if isinstance(fact, Missing)}
@@ -80,24 +81,28 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
         parts = (part for n in names for part in absent[n].reason.split("; "))
         return outcome(Status.SKIPPED, "; ".join(dict.fromkeys(parts)))
     limits = {} if check.limits is None else {"limits": check.limits}
+    gaps = [fact.gaps for fact in given.values() if isinstance(fact, Fact)]
     try:
-        said = list(check.run(**given, **limits))
+        said = [_measured(x) for x in check.run(**given, **limits)]
+        unseen = [f"{who}: {why}" for of_fact in gaps for who, why in of_fact.items()]
+        unseen += [f"{x.subject}: {x.reason}" for x in said if isinstance(x, Unseen)]
+        reason = _sum_up(unseen)
+        if any(isinstance(x, Finding) for x in said):
+            return outcome(Status.FINDINGS, reason, said)
+        if said and all(isinstance(x, Unseen) for x in said):
+            return outcome(Status.SKIPPED, reason)  # nothing was judged, whatever facts were there
+        return outcome(Status.PARTIAL if unseen else Status.OK, reason, said)
     except Exception as error:
         log.debug("check %s raised", check.id, exc_info=True)
         return outcome(Status.ERROR, f"a bug of this check: it raised {error!r}")
-    unseen = [
-        f"{who}: {why}"
-        for f in given.values()
-        if isinstance(f, Fact)
-        for who, why in f.gaps.items()
-    ]
-    unseen += [f"{x.subject}: {x.reason}" for x in said if isinstance(x, Unseen)]
-    reason = _sum_up(unseen)
-    if any(isinstance(x, Finding) for x in said):
-        return outcome(Status.FINDINGS, reason, said)
-    if said and all(isinstance(x, Unseen) for x in said):
-        return outcome(Status.SKIPPED, reason)  # nothing was judged, whatever facts were there
-    return outcome(Status.PARTIAL if unseen else Status.OK, reason, said)
+
+
+def _measured(said: Said) -> Said:
+    """A usage that is no number is not in order, and no number was seen: say so."""
+    if isinstance(said, Usage) and not all(map(isfinite, (said.used, said.limit, said.fixed))):
+        told = f"it reads as {said.used:g} of {said.limit:g} ({said.source})"
+        return Unseen(subject=f"{said.limit_id} of {said.subject}", reason=told)
+    return said
 
 
 def _sum_up(unseen: list[str], most: int = 3) -> str:
@@ -108,6 +113,14 @@ def _sum_up(unseen: list[str], most: int = 3) -> str:
 
 def _nearest(usage: Usage) -> tuple[float, str, str]:
     return (-usage.ratio, usage.limit_id, usage.subject)
+
+
+def _worst(finding: Finding) -> tuple[int, str, str, str]:
+    return (-finding.severity.rank, finding.code, finding.subject, finding.message)
+
+
+def _series(metric: Metric) -> tuple[str, str]:
+    return metric.name, str(sorted(metric.labels.items()))
 
 
 def _complete(finding: Finding, check: Check) -> Finding:

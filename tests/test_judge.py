@@ -165,3 +165,38 @@ def test_the_order_is_worst_first_whatever_the_check_yields_first() -> None:
 
     assert [f.subject for f in outcome.findings] == ["z", "b"]
     assert [u.used for u in outcome.usages] == [9, 1]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")], ids=["no number", "no end"])
+def test_a_usage_that_is_no_number_was_not_seen(number: float) -> None:
+    def lost(tank: Tank) -> Iterator[Said]:
+        yield Usage(limit_id="l", subject="s", used=number, limit=10, unit="u", driver="nodes")
+        yield Metric(name="tank_full", help="How full.", value=1.0)
+
+    outcome = judged(check(lost, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert (outcome.status, outcome.usages) == (Status.PARTIAL, ())
+    assert outcome.reason.startswith("l of s: it reads as ")
+
+
+def test_what_a_plugin_says_wrongly_is_its_bug_and_ends_nothing_else() -> None:
+    def wrong(tank: Tank) -> Iterator[Said]:
+        yield Finding(code="x", severity="bad", subject="s", message="m")  # type: ignore[arg-type]
+
+    outcome = judged(check(wrong, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert outcome.status is Status.ERROR
+
+
+def test_metrics_have_one_order_whatever_the_check_yields_first() -> None:
+    def said(tank: Tank) -> Iterator[Said]:
+        for name, pool in (("b", "x"), ("a", "y"), ("a", "x")):
+            yield Metric(name=name, help="h", value=1.0, labels={"pool": pool})
+
+    outcome = judged(check(said, needs={"tank": Tank}), {"Tank": Tank()})
+
+    assert [(m.name, m.labels["pool"]) for m in outcome.metrics] == [
+        ("a", "x"),
+        ("a", "y"),
+        ("b", "x"),
+    ]

@@ -57,7 +57,7 @@ class Known:
         if isinstance(host, HostKubelet) and host.settings and host.running is not None:
             here = [n.name for n in nodes.nodes if is_node(host.node, n.name)]
             self._own = dict.fromkeys(here, host.settings) | self._own
-        for node in nodes.nodes:
+        for node in sorted(nodes.nodes, key=lambda node: node.name):
             own = self._own.get(node.name)
             if own is None:
                 continue

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import msgspec
 from msgspec import Struct
 
 from k8sdiag.coldstart import ColdStart, Image, Rates
@@ -70,11 +71,11 @@ def only(start: ColdStart, kept: tuple[bool, ...]) -> ColdStart:
 def demands(
     nodes: Nodes, pods: Pods, rates: Rates, max_images: Callable[[Node], int]
 ) -> Iterator[Demand]:
-    """One Demand per node with pods, in the nodes' order. `max_images`: how many a node lists."""
+    """One Demand per node with pods, by the nodes' names. `max_images`: how many a node lists."""
     templates = [_Template(profile) for profile in pods.profiles]
     catalogue = Catalogue(nodes, rates)
     profiles = _profiles_by_node(pods, templates)
-    for node in nodes.nodes:
+    for node in sorted(nodes.nodes, key=lambda node: node.name):
         if here := profiles.get(node.name):
             yield _demand(node, [templates[p] for p in here], catalogue, max_images(node))
 
@@ -170,13 +171,19 @@ def _warm(templates: list[_Template], deleted: dict[str, Image]) -> ColdStart:
 
 
 def _profiles_by_node(pods: Pods, templates: list[_Template]) -> "dict[str, list[int]]":
-    """The profiles of each node's pods that pull, in the order of their start."""
-    found: list[list[tuple[bool, int, int]]] = [[] for _ in pods.nodes]
+    """The profiles of each node's pods that pull, in the order of their start.
+
+    Which of two pods made in the same second comes first, nobody knows: by what they are, then,
+    and not by the order in which they were listed.
+    """
+    told = [msgspec.json.encode(profile) for profile in pods.profiles]
+    place = {number: i for i, number in enumerate(sorted(range(len(told)), key=told.__getitem__))}
+    found: list[list[tuple[bool, int, int, int]]] = [[] for _ in pods.nodes]
     for profile, node, created in zip(*pods.columns(), pods.created(), strict=True):
         template = templates[profile]
         if template.images:
-            found[node].append((not template.static, created, profile))
+            found[node].append((not template.static, created, place[profile], profile))
     return {
-        name: [profile for _, _, profile in sorted(here)]
+        name: [profile for *_, profile in sorted(here)]
         for name, here in zip(pods.nodes, found, strict=True)
     }
