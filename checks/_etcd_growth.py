@@ -12,6 +12,7 @@ from k8sdiag.growth import DAY, Full, full
 from k8sdiag.model import Finding, Remedy, Severity, Usage
 
 MIB = 1 << 20
+FAR_DAYS = 3650.0
 
 
 def judge(
@@ -61,10 +62,14 @@ def judge(
 
 def _range(found: Full) -> str:
     near = found.latest - found.now < 3 * DAY
+    # A rate next to nothing has a date that no calendar knows.
+    late = found.latest - found.now > FAR_DAYS * DAY
     first, last = (
         f"{datetime.fromtimestamp(at, UTC):{'%Y-%m-%d %H:%M UTC' if near else '%Y-%m-%d'}}"
-        for at in (found.earliest, found.latest)
+        for at in (found.earliest, found.earliest if late else found.latest)
     )
+    if late:
+        return f"about {first} at the earliest, or not for years"
     return (
         f"about {first} (two looks give no range)"
         if first == last

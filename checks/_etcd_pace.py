@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from k8sdiag.checks._etcd_health_limits import EtcdHealth
-from k8sdiag.facts.etcd import Buckets, MemberPerformance
+from k8sdiag.facts.etcd import Buckets, EtcdMembers, EtcdPerformance, MemberPerformance
 from k8sdiag.histogram import above, quantile
-from k8sdiag.model import Finding, Metric, Remedy, Said, Severity
+from k8sdiag.model import Finding, Metric, Missing, Remedy, Said, Severity, Unseen
 
 P99 = 0.99
 LEADER_WINDOW_SECONDS = 900.0  # what the limit on leader changes is for
@@ -20,6 +20,19 @@ def judge(members: Sequence[MemberPerformance], limits: EtcdHealth) -> Iterator[
         yield from _disk(member, limits)
     yield from _leader(members, limits)
     yield from _clocks(members, limits)
+
+
+def unwatched(performance: EtcdPerformance, etcd: EtcdMembers | Missing) -> Iterator[Unseen]:
+    """Members whose speed nobody told; those that the fact's gaps name are told there."""
+    for member in performance.members:
+        if not member.fsyncs:
+            reason = "its /metrics counts no fsync of the log, or it was started anew meanwhile"
+            yield Unseen(subject=f"speed of etcd/{member.name}", reason=reason)
+    count = len(etcd.members) if isinstance(etcd, EtcdMembers) else 0
+    dark = count - len(performance.members) - len(performance.gaps)
+    if dark > 0:
+        reason = f"{performance.provenance} tells nothing of them"
+        yield Unseen(subject=f"speed of {dark} of {count} members of etcd", reason=reason)
 
 
 def _numbers(member: MemberPerformance) -> Iterator[Metric]:

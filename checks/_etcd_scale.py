@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from k8sdiag.checks._etcd_health_limits import EtcdHealth
 from k8sdiag.facts.etcd import DEFAULT_QUOTA_BYTES, EtcdMembers, EtcdPods, EtcdSeenByAPIServer
-from k8sdiag.model import Finding, Missing, Remedy, Severity
+from k8sdiag.model import Finding, Missing, Remedy, Severity, Unseen
 
 
 def judge(
@@ -13,7 +13,7 @@ def judge(
     pods: EtcdPods | Missing,
     seen: EtcdSeenByAPIServer | Missing,
     limits: EtcdHealth,
-) -> Iterator[Finding]:
+) -> Iterator[Finding | Unseen]:
     if isinstance(seen, EtcdSeenByAPIServer) and seen.provider:
         return  # the provider's to decide
     quotas = {m.quota_bytes for m in etcd.members} if isinstance(etcd, EtcdMembers) else set()
@@ -35,7 +35,13 @@ def judge(
                 "wants to be in memory, so see that their nodes have 8 GiB for it"
             ),
         )
-    if nodes >= limits.events_apart_nodes and _events_apart(pods, seen) is False:
+    if nodes < limits.events_apart_nodes:
+        return
+    apart = _events_apart(pods, seen)
+    if apart is None:
+        reason = "neither the API servers' flags nor the /metrics of one tell it"
+        yield Unseen(subject="whether events have an etcd of their own", reason=reason)
+    elif not apart:
         yield Finding(
             code="events-not-apart",
             severity=Severity.WARNING,

@@ -27,7 +27,8 @@ def judge(
     if alarmed:
         names = {m.id: m.name for m in members}
         who = ", ".join(sorted(names.get(i, i) for i in alarmed))
-        if whole and all(m.db_bytes < limits.freed * m.quota_bytes for m in limited):
+        known = whole and not any(m.quota_assumed for m in members)
+        if known and all(m.db_bytes < limits.freed * m.quota_bytes for m in limited):
             yield _stale_alarm(who, worst, etcdctl)
         else:
             yield _nospace(who, worst, etcdctl, limits)

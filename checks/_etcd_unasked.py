@@ -20,18 +20,7 @@ def judge(seen: EtcdSeenByAPIServer, pods: Sequence[EtcdPod], limits: EtcdQuota)
             value=size,
             labels={"endpoint": name},
         )
-        off = quota <= 0
-        yield Usage(
-            limit_id="etcd-db-size",
-            subject=f"etcd/{name}",
-            used=size,
-            limit=limits.largest_quota_bytes if off else quota,
-            unit="bytes",
-            driver="nodes",
-            source="size from the API server's /metrics; "
-            + (f"switched off {told_by}" if off else f"quota {told_by}"),
-        )
-        if off:
+        if quota <= 0:
             yield Finding(
                 code="quota-disabled",
                 severity=Severity.WARNING,
@@ -44,6 +33,15 @@ def judge(seen: EtcdSeenByAPIServer, pods: Sequence[EtcdPod], limits: EtcdQuota)
                 ),
             )
             continue
+        yield Usage(
+            limit_id="etcd-db-size",
+            subject=f"etcd/{name}",
+            used=size,
+            limit=quota,
+            unit="bytes",
+            driver="nodes",
+            source=f"size from the API server's /metrics; quota {told_by}",
+        )
         if size < limits.warning * quota:
             continue
         # An assumed quota is no ground for an alarm in the night.

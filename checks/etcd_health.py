@@ -33,17 +33,22 @@ def check(
     backups: EtcdBackups | Missing,
     limits: EtcdHealth,
 ) -> Iterator[Said]:
-    if isinstance(etcd, EtcdMembers):
+    if isinstance(etcd, Missing):
+        yield Unseen(subject="etcd", reason=etcd.reason)
+    elif not etcd.members:
+        yield Unseen(subject="etcd", reason="no member of it was seen")
+    else:
         for members in clusters(etcd.members):
             yield from _etcd_agreement.judge(members, Etcdctl(members, etcd.etcdctl_flags), limits)
-    else:
-        yield Unseen(subject="etcd", reason=etcd.reason)
     if isinstance(performance, EtcdPerformance):
         yield from _etcd_pace.judge(performance.members, limits)
+        yield from _etcd_pace.unwatched(performance, etcd)
     elif isinstance(etcd, EtcdMembers):
         yield Unseen(subject="speed of etcd", reason=performance.reason)
     if isinstance(nodes, Nodes):
         yield from _etcd_scale.judge(len(nodes.nodes), etcd, pods, seen, limits)
+    elif nodes.asked and isinstance(etcd, EtcdMembers):
+        yield Unseen(subject="whether etcd is set up for this many nodes", reason=nodes.reason)
     yield from _backups(backups, performance, limits, _save(etcd))
 
 

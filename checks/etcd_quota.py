@@ -48,10 +48,12 @@ def _judge(
             if member.quota_assumed:
                 reason = f"{member.quota_source}; 2 GiB is assumed"
                 yield Unseen(subject=f"quota of etcd/{member.name}", reason=reason)
+        if not known:
+            yield Unseen(subject="etcd", reason="no member of it was seen")
         stored = clusters(known)
         for members in stored:
             etcdctl = Etcdctl(members, etcd.etcdctl_flags)
-            yield from _numbers(members, limits)
+            yield from _numbers(members)
             yield from _etcd_space.judge(members, etcdctl, limits, whole=not etcd.gaps)
             yield from _etcd_state.judge(members, etcdctl, limits)
         if isinstance(seen, EtcdSeenByAPIServer):
@@ -67,21 +69,19 @@ def _judge(
         yield Unseen(subject="etcd", reason=f"{etcd.reason}; {seen.reason}")
 
 
-def _numbers(members: Sequence[EtcdMember], limits: EtcdQuota) -> Iterator[Said]:
+def _numbers(members: Sequence[EtcdMember]) -> Iterator[Said]:
     for m in members:
-        limited = m.quota_bytes > 0
-        quota = f"quota from {m.quota_source}"
-        yield Usage(
-            limit_id="etcd-db-size",
-            subject=f"etcd/{m.name}",
-            used=m.db_bytes,
-            limit=m.quota_bytes if limited else limits.largest_quota_bytes,
-            unit="bytes",
-            driver="nodes",
-            fixed=m.db_bytes - m.in_use_bytes,  # free pages do not multiply with the cluster
-            source=f"size by {m.endpoint}; "
-            + (quota if limited else "no quota is set: the most that etcd suggests"),
-        )
+        if m.quota_bytes > 0:  # one that is switched off is no limit; a finding says so
+            yield Usage(
+                limit_id="etcd-db-size",
+                subject=f"etcd/{m.name}",
+                used=m.db_bytes,
+                limit=m.quota_bytes,
+                unit="bytes",
+                driver="nodes",
+                fixed=m.db_bytes - m.in_use_bytes,  # free pages do not multiply with the cluster
+                source=f"size by {m.endpoint}; quota from {m.quota_source}",
+            )
         where = {"endpoint": m.endpoint}
         for name, text, value in (
             ("etcd_db_size_bytes", "Size of the member's database, free pages too.", m.db_bytes),

@@ -2,8 +2,8 @@
 
 What is in use decides where it is known: the database only grows when no free page is left, and
 a defrag makes it fall while the data goes on growing. The rate over the whole time and over
-each half of it must be above zero; together with the rate of the database itself they span the
-range. Two looks have no halves.
+each half of it must be above zero and alike; together with the rate of the database itself they
+span the range. Two looks have no halves.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from k8sdiag.facts.etcd_history import EtcdHistory, SizeSample
 from k8sdiag.model import Snapshot
 
 DAY = 86400.0
+STEADY = 0.1  # of the fastest rate, that the slowest has at least
 _Point = tuple[float, float]  # seconds, bytes
 
 
@@ -57,12 +58,15 @@ def full(samples: Sequence[SizeSample], quota_bytes: float, least_seconds: float
 
 
 def _rates(points: Sequence[_Point]) -> list[float]:
-    """Bytes a second over the whole and over each half; none unless all of them grow."""
+    """Bytes a second over the whole and over each half; none unless all of them grow steadily.
+
+    One import of much data is no growth, though a half without it gains a page or two.
+    """
     middle = (points[0][0] + points[-1][0]) / 2
     edges = [points[0], *sorted(points[1:-1], key=lambda p: abs(p[0] - middle))[:1], points[-1]]
     spans = [(points[0], points[-1]), *(pairwise(edges) if len(edges) > 2 else ())]
     rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in spans if b[0] > a[0]]
-    return rates if min(rates, default=0.0) > 0 else []
+    return rates if min(rates, default=0.0) > STEADY * max(rates, default=0.0) else []
 
 
 def between(old: Snapshot, new: Snapshot) -> EtcdHistory | None:

@@ -42,6 +42,7 @@ QUIET = [
     pytest.param(looks((5, 1000, 900), (0, 1000, 900)), id="the same size"),
     pytest.param(looks((5, 1000, 900), (2, 1000, 700), (0, 1100, 950)), id="fell, then rose"),
     pytest.param(looks((5, 500, 400), (2, 1000, 900), (0, 1000, 900)), id="rose, then stands"),
+    pytest.param(looks((5, 500, 400), (2, 501, 401), (0, 1300, 1200)), id="one import of data"),
     pytest.param(looks((5, 0, 0), (0, 1000, 900)), id="a restart tells 0 for a moment"),
     pytest.param(looks((5, 1000, None), (0, 500, None)), id="a defrag, and nobody tells in use"),
     pytest.param(looks((5, 1000, 900), (0, 3000, 2900)), id="full already"),
@@ -160,6 +161,15 @@ def test_the_message_has_the_dates() -> None:
     )
     (finding,) = judged(member(1148, 1148), FAST)
     assert finding.message.endswith("about 2026-03-26 (two looks give no range)")
+
+
+def test_a_range_without_an_end_is_told_as_such() -> None:
+    """The data grow, the database finds free pages for nearly all of it."""
+    (finding,) = judged(
+        member(1148, 1148), looks((10, 1147.999, 548), (4, 1147.9996, 848), (0, 1148, 1148))
+    )
+
+    assert finding.message.endswith("about 2026-03-23 at the earliest, or not for years")
 
 
 def test_prometheus_knows_members_by_their_host() -> None:

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from k8sdiag.checks._etcd_health_limits import EtcdHealth
 from k8sdiag.checks.etcd_health import check
@@ -328,18 +329,59 @@ def unseen(spoken: list[Said]) -> dict[str, str]:
 
 def test_what_was_not_seen_is_said() -> None:
     assert unseen(said(nodes(3))) == {"etcd": "no EtcdMembers"}
-    assert unseen(said(etcd())) == {"speed of etcd": "no EtcdPerformance"}
-    assert unseen(said(etcd(), performance())) == {}
+    assert unseen(said(etcd(), nodes(3))) == {"speed of etcd": "no EtcdPerformance"}
+    assert unseen(said(etcd(), nodes(3), quick())) == {}
+    assert unseen(said(etcd(), quick())) == {
+        "whether etcd is set up for this many nodes": "no Nodes"
+    }
+
+
+def quick(**more: Any) -> EtcdPerformance:
+    """Three members that were watched and are fast."""
+    fast = buckets(99, 0, 0.064)
+    return performance(*(watched(number, fsyncs=fast, **more) for number in range(3)))
+
+
+def test_members_whose_speed_nobody_told_are_not_taken_for_fast() -> None:
+    restarted = performance(watched(0), *quick().members[1:])
+    told = replace(quick(), members=quick().members[:2])
+
+    assert list(unseen(said(etcd(), nodes(3), restarted))) == ["speed of etcd/etcd-0"]
+    assert list(unseen(said(etcd(), nodes(3), told))) == ["speed of 1 of 3 members of etcd"]
+    assert not unseen(said(etcd(), nodes(3), replace(told, gaps={"speed of etcd/etcd-2": "dead"})))
+
+
+def test_an_etcd_of_no_members_was_not_seen() -> None:
+    assert unseen(said(EtcdMembers(members=()), nodes(3), quick())) == {
+        "etcd": "no member of it was seen"
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        pytest.param([nodes(999)], False, id="small enough to share"),
+        pytest.param([nodes(1000), apart(True)], False, id="by flag"),
+        pytest.param([nodes(1000), seen("etcd-0", "etcd-1")], False, id="by metrics"),
+        pytest.param([nodes(1000), seen("etcd-0", provider="EKS")], False, id="the provider's"),
+        pytest.param([nodes(1000), apart(None)], True, id="a file has the flags"),
+        pytest.param([nodes(1000)], True, id="nobody tells"),
+    ],
+)
+def test_whether_events_are_apart_is_not_taken_for_granted(facts: list[Fact], told: bool) -> None:
+    spoken = unseen(said(etcd(), quick(), *facts))
+
+    assert ("whether events have an etcd of their own" in spoken) is told
 
 
 def test_no_evidence_of_a_backup_counts_only_where_it_is_required() -> None:
     required = EtcdHealth(backup_required=True)
-    streamed = performance(snapshots=2)
+    facts = (etcd(), nodes(3))
 
-    assert unseen(said(etcd(), performance())) == {}
-    assert list(unseen(said(etcd(), performance(), limits=required))) == ["backups"]
-    assert unseen(said(etcd(), streamed, limits=required)) == {}
-    assert unseen(said(etcd(), performance(), backup(1), limits=required)) == {}
+    assert unseen(said(*facts, quick())) == {}
+    assert list(unseen(said(*facts, quick(), limits=required))) == ["backups"]
+    assert unseen(said(*facts, quick(snapshots=2), limits=required)) == {}
+    assert unseen(said(*facts, quick(), backup(1), limits=required)) == {}
 
 
 def test_the_numbers() -> None:

@@ -167,6 +167,22 @@ def test_quiet(fact: EtcdMembers) -> None:
             id="an unseen member raised it: nobody knows whether space is free",
         ),
         pytest.param(
+            etcd(member(mib=300, quota_assumed=True, alarms=nospace())),
+            "nospace",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "(30%, if its quota is etcd's default)",
+            id="far below a quota that is assumed: the true one may be smaller",
+        ),
+        pytest.param(
+            etcd(member(mib=3000, quota_assumed=True, alarms=nospace())),
+            "nospace",
+            Severity.CRITICAL,
+            "etcd/etcd-0",
+            "etcd refuses every write: NOSPACE",
+            id="above a quota that is assumed: the true one is larger, and full",
+        ),
+        pytest.param(
             etcd(member(mib=300, alarms=nospace())),
             "alarm-left-armed",
             Severity.CRITICAL,
@@ -252,7 +268,7 @@ def test_the_member_with_the_least_room_decides_a_follower_too() -> None:
     assert "etcd-1 holds 760.0 of 1,000 MiB (76%)" in found["near-quota"].message
 
 
-def test_every_member_has_a_usage_and_its_numbers() -> None:
+def test_every_member_with_a_quota_has_a_usage_and_all_have_their_numbers() -> None:
     fact = etcd(member("etcd-0", mib=400, in_use=300), member("etcd-1", quota_bytes=NO_QUOTA))
 
     usages = [x for x in said(fact) if isinstance(x, Usage)]
@@ -260,7 +276,6 @@ def test_every_member_has_a_usage_and_its_numbers() -> None:
 
     assert [(u.subject, u.used, u.limit, u.fixed) for u in usages] == [
         ("etcd/etcd-0", 400 * MIB, 1000 * MIB, 100 * MIB),
-        ("etcd/etcd-1", 100 * MIB, 8 * GIB, 0),
     ]
     assert usages[0].source == "size by https://10.0.0.0:2379; quota from Status"
     assert metrics["etcd_db_size_bytes", "https://10.0.0.0:2379"] == 400 * MIB
@@ -449,3 +464,20 @@ def test_members_named_by_an_old_api_server_are_no_further_etcds() -> None:
     old = EtcdSeenByAPIServer(db_bytes={"https://10.0.0.1:2379": 5, "https://10.0.0.2:2379": 5})
 
     assert list(unseen(said(etcd(member()), old))) == []
+
+
+def test_an_etcd_of_no_members_was_not_seen() -> None:
+    (unseen,) = said(etcd())
+
+    assert unseen == Unseen(subject="etcd", reason="no member of it was seen")
+
+
+@pytest.mark.parametrize("spec", [NO_QUOTA, None], ids=["off by its pod", "off by its word"])
+def test_a_quota_that_is_switched_off_is_no_limit_that_breaks_first(spec: int | None) -> None:
+    if spec is None:
+        spoken = said(etcd(member(quota_bytes=NO_QUOTA, mib=9000)))
+    else:
+        spoken = said(NOT_ASKED, seen(9), pods(spec))
+
+    assert [x.code for x in spoken if isinstance(x, Finding)] == ["quota-disabled"]
+    assert not [x for x in spoken if isinstance(x, Usage)]
