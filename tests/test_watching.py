@@ -88,8 +88,29 @@ def test_quiet(seen: dict[str, Any]) -> None:
             "etcd",
             Level.WARNING,
             "refused",
-            {"counters": (None, replace(NOW, write_errors=9)), "etcd": None},
+            {"counters": (None, replace(NOW, write_errors=90)), "etcd": None},
             id="writes failed before the first look",
+        ),
+        pytest.param(
+            "etcd",
+            Level.UNKNOWN,
+            "undecided",
+            {"counters": (None, replace(NOW, write_errors=1)), "etcd": None},
+            id="one write failed, perhaps last month",
+        ),
+        pytest.param(
+            "etcd",
+            Level.UNKNOWN,
+            "undecided",
+            {"counters": (replace(NOW, write_errors=1),) * 2, "etcd": None},
+            id="one write failed, and none was tried since",
+        ),
+        pytest.param(
+            "etcd",
+            Level.OK,
+            "ok",
+            {"counters": (replace(BEFORE, write_errors=1), replace(NOW, write_errors=1))},
+            id="one write failed, and none since",
         ),
         pytest.param(
             "etcd",
@@ -236,6 +257,19 @@ def test_seen(subject: str, level: Level, kind: str, seen: dict[str, Any]) -> No
     found = of(subject, **seen)
 
     assert (found.level, found.kind) == (level, kind)
+
+
+def test_what_was_not_seen_of_a_subject_in_trouble_is_told_with_it() -> None:
+    look = replace(
+        CALM, etcd={"https://e:2379": Unseen("connection refused")}, counters=grown(write_errors=99)
+    )
+    timeline = taken(look)
+    (found,) = (v for v in timeline.now if v.subject == "etcd")
+
+    assert (found.level, found.kind) == (Level.CRITICAL, "refusing-writes")
+    assert found.message.endswith("; not seen: https://e:2379: connection refused")
+    assert not timeline.whole
+    assert taken(CALM).whole
 
 
 def test_a_dead_api_server_leaves_the_rest_unknown() -> None:

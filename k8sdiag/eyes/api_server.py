@@ -12,6 +12,7 @@ PING = "/version"  # costs nothing, needs no etcd, and nearly everybody may
 PROBE_SECONDS = 3.0
 READ_SECONDS = 5.0  # without etcd /readyz takes 4 s: two of its checks wait 2 s each
 LARGE_EVERY = 15.0  # nodes and /metrics
+SECOND_AFTER = 5.0  # /metrics once more: the first page has no rates
 EVENTS_EVERY = 30.0  # the server goes through all events to find the warnings
 CALM_SECONDS = 1.0  # a server that takes longer for a ping is not asked for events
 PAGES = 10
@@ -98,8 +99,10 @@ class ApiEye:
         except ValueError as error:
             return Unseen(f"/metrics: {error}")
         last = None if isinstance(self.counters, Unseen) else self.counters[1]
-        same = last is not None and last.started == now.started
-        return (last if same else None, now)
+        if last is None or last.started != now.started:
+            self._due["metrics"] = time.monotonic() + SECOND_AFTER
+            return None, now
+        return last, now
 
     def _table(self, path: str, query: str) -> tuple[Answer, list[_watch_pages.Row] | None, int]:
         """(the last answer, the rows, how many more there are); rows are None without the first."""

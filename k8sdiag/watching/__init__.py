@@ -7,6 +7,8 @@ other way round.
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from k8sdiag.watching.api_server import api_server
 from k8sdiag.watching.etcd import etcd
 from k8sdiag.watching.nouns import CAUSES, LEVELS, Level, Look, Verdict, WatchLimits
@@ -37,4 +39,9 @@ def _order(verdict: Verdict) -> tuple[int, int]:
 
 
 def _worst(found: Iterable[Verdict]) -> Verdict:
-    return min(found, key=_order)
+    """With what of the subject was not seen: it may be the rest of the same trouble."""
+    worst, *others = sorted(found, key=_order)
+    unseen = [v.message for v in others if v.level is Level.UNKNOWN]
+    if worst.level is Level.UNKNOWN or not unseen:
+        return worst
+    return replace(worst, message="; not seen: ".join([worst.message, *unseen]), whole=False)

@@ -61,5 +61,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     kind: str  # a slug; a change of it is a line of the timeline
     level: Level
     message: str
+    whole: bool = True  # nothing of the subject was unseen
     value: float | None = None  # what is compared with the start
     unit: str = ""

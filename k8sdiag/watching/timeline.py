@@ -56,4 +56,4 @@ class Timeline:
     @property
     def whole(self) -> bool:
         """Whether the last look saw all it was asked for."""
-        return bool(self.now) and all(v.level is not Level.UNKNOWN for v in self.now)
+        return bool(self.now) and all(v.whole and v.level is not Level.UNKNOWN for v in self.now)
