@@ -87,14 +87,15 @@ class Pods(Fact, frozen=True, kw_only=True):
         return dict(Counter(self.columns()[0]))
 
     def scale(self) -> dict[str, float]:
-        """Pods as the API holds them; per node only those that still take a place there."""
-        pods = {"pods": float(len(self))}
-        hosts = len(self.nodes) - ("" in self.nodes)
-        if not (self.placed and hosts):
-            return pods
+        """Pods that have not ended, and how many of them a node has that has any."""
         ended = {i for i, p in enumerate(self.profiles) if p.phase in ("Succeeded", "Failed")}
         nowhere = self.nodes.index("") if "" in self.nodes else None
-        taken = sum(p not in ended and n != nowhere for p, n in zip(*self.columns(), strict=True))
+        alive = [n for p, n in zip(*self.columns(), strict=True) if p not in ended]
+        pods = {"pods": float(len(alive))}
+        hosts = len(self.nodes) - (nowhere is not None)
+        if not (self.placed and hosts):
+            return pods
+        taken = sum(node != nowhere for node in alive)
         return {**pods, "pods_per_node": taken / hosts}
 
 
