@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from k8sdiag.checks._cluster_limits import ClusterSize
 from k8sdiag.facts.cluster import ControlPlane, Services
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.model import Finding, Missing, Remedy, Severity
+from k8sdiag.model import Finding, Missing, Remedy, Severity, Unseen
 
 GB = 1e9
 
@@ -53,6 +53,17 @@ def one_api_server(
             observed=1,
             remedy=Remedy(summary="run three control plane nodes behind a load balancer"),
         )
+
+
+def unseen(
+    nodes: Nodes, services: Services | Missing, why: Missing, limits: ClusterSize
+) -> Iterator[Unseen]:
+    """What would be judged at this size; a managed control plane is its provider's to size."""
+    own = any(node.control_plane for node in nodes.nodes)
+    if own and len(nodes.nodes) > limits.one_api_server_nodes:
+        yield Unseen(subject="the number of API servers", reason=why.reason)
+    if isinstance(services, Services) and services.total >= limits.iptables_services:
+        yield Unseen(subject="kube-proxy's mode", reason=why.reason)
 
 
 def proxy_mode(

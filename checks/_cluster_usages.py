@@ -61,7 +61,7 @@ def _room(node: Node, limits: ClusterSize) -> float:
     """How many pods a node may hold: by its kubelet, and by what is tested."""
     tested = limits.pods_per_node
     if node.cpus:
-        tested = min(tested, int(limits.pods_per_core * node.cpus))
+        tested = min(tested, max(1, int(limits.pods_per_core * node.cpus)))
     return min(node.max_pods or tested, tested)
 
 

@@ -6,6 +6,9 @@ in Prometheus' last minutes: counters since the start tell of last week's troubl
 """
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from k8sdiag.checks._built_in import BUILT_IN
 from k8sdiag.facts.api_traffic import ApiTraffic, Calls, Level
@@ -19,12 +22,15 @@ WORST = 3  # that are named
 ALL = "a Prometheus that scrapes all of them tells more (--prometheus URL)"
 
 
+_Part = Annotated[float, Meta(gt=0, le=1)]
+
+
 class ApiServer(Limits, frozen=True, kw_only=True):
-    refused: float = 0.01  # of a level's requests: our judgment; clients try a few again unseen
+    refused: _Part = 0.01  # of a level's requests: our judgment; clients try a few again unseen
     fewest: int = 5  # requests, refused or slow: our judgment; below it a share says nothing
     # kubernetes/community, sig-scalability/slos/api_call_latency.md, for the rest: 99 % of the
     # requests within these seconds. They are counted at 1 and at 30 s.
-    slow: float = 0.01
+    slow: _Part = 0.01
     object_seconds: float = 1.0
     list_seconds: float = 30.0
 
@@ -42,6 +48,8 @@ def check(
 
 def _refused(level: Level, window: str, limits: ApiServer) -> Iterator[Said]:
     refused = sum(level.refused.values())
+    if not refused + level.requests:
+        return
     share = refused / (refused + level.requests)
     yield Metric(
         name="api_server_refused_ratio",
@@ -75,8 +83,8 @@ def _refused(level: Level, window: str, limits: ApiServer) -> Iterator[Said]:
 def _slow(kind: str, traffic: ApiTraffic, window: str, limits: ApiServer) -> Iterator[Said]:
     seconds = limits.list_seconds if kind == LISTS else limits.object_seconds
     calls = [c for c in traffic.calls if c.group in BUILT_IN and _kind(c) == kind]
-    counted = {c: n for c in calls if (n := _slower(c, seconds)) is not None}
-    if len(counted) < len(calls):
+    counted = {c: n for c in calls if c.requests and (n := _slower(c, seconds)) is not None}
+    if len(counted) < sum(bool(c.requests) for c in calls):
         yield Unseen(subject=kind, reason=f"not counted at {seconds:g} s, the objective")
     if not counted:
         return
@@ -129,6 +137,8 @@ def _slower(calls: Calls, seconds: float) -> float | None:
 
 
 def _unseen(traffic: ApiTraffic, control_plane: ControlPlane | Missing) -> Iterator[Unseen]:
+    if not (traffic.calls or traffic.levels or traffic.gaps):  # kubelets alone ask all the time
+        yield Unseen(subject="requests", reason="none was counted in the window")
     if isinstance(control_plane, ControlPlane) and control_plane.api_servers:
         others = control_plane.api_servers - traffic.servers
         if others > 0:

@@ -57,10 +57,10 @@ def check(
 
 def _pod_cidrs(nodes: Nodes, control_plane: ControlPlane) -> Iterator[Usage]:
     for cidr in control_plane.cluster_cidrs:
-        network = ipaddress.ip_network(cidr, strict=False)
+        network = _network(cidr)
         family = f"ipv{network.version}"
         mask = control_plane.node_masks[family]
-        own = [ipaddress.ip_network(c).version for n in nodes.nodes for c in n.pod_cidrs]
+        own = [_network(c).version for n in nodes.nodes for c in n.pod_cidrs]
         yield Usage(
             limit_id=f"pod-cidrs-{family}",
             subject="cluster",
@@ -72,20 +72,27 @@ def _pod_cidrs(nodes: Nodes, control_plane: ControlPlane) -> Iterator[Usage]:
         )
 
 
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(cidr, strict=False)
+
+
 def _service_addresses(services: Services) -> Iterator[Usage]:
     for version in (4, 6):
-        networks = [n for r in services.ranges if (n := ipaddress.ip_network(r)).version == version]
+        told = [n for r in services.ranges if (n := _network(r)).version == version]
+        # ServiceCIDRs may lie in each other: what two of them have is there once.
+        networks = list(ipaddress.collapse_addresses(told))  # type: ignore[type-var] # one version
         # The network's own address is never given, nor is the broadcast address of IPv4.
         kept = 2 if version == 4 else 1
-        if networks:
+        limit = sum(max(0, n.num_addresses - kept) for n in networks)
+        if limit:
             yield Usage(
                 limit_id=f"service-addresses-ipv{version}",
                 subject="cluster",
                 used=services.cluster_ips.get(f"ipv{version}", 0),
-                limit=sum(n.num_addresses - kept for n in networks),
+                limit=limit,
                 unit="addresses",
                 driver="services",
-                source=f"ClusterIPs; the service CIDRs {', '.join(map(str, networks))}",
+                source=f"ClusterIPs; the service CIDRs {', '.join(map(str, sorted(told)))}",
             )
 
 

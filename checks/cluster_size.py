@@ -60,6 +60,8 @@ def check(
     if isinstance(control_plane, ControlPlane):
         yield from control_planes.one_api_server(nodes, control_plane, limits)
         yield from control_planes.proxy_mode(services, control_plane, limits)
+    else:
+        yield from control_planes.unseen(nodes, services, control_plane, limits)
 
 
 def _near(usage: Usage) -> Finding:

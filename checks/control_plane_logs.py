@@ -7,17 +7,22 @@ etcd was slow an hour ago and all looks well now.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, Match, PodLog
 from k8sdiag.failuretexts import API_SERVER, ETCD
-from k8sdiag.model import Finding, Limits, Remedy, Severity
+from k8sdiag.model import Finding, Limits, Remedy, Severity, Unseen
+
+_Seconds = Annotated[int, Meta(ge=0, le=86400)]  # older lines are not read
 
 
 class ControlPlaneLogLimits(Limits, frozen=True, kw_only=True):
-    window_seconds: int = 3600  # older lines are history; our judgment
-    now_seconds: int = 600  # what last came earlier may be over, and is not critical; our judgment
+    window_seconds: _Seconds = 3600  # older lines are history; our judgment
+    now_seconds: _Seconds = (
+        600  # what last came earlier may be over, and is not critical; our judgment
+    )
     slow_lines: int = 20  # a few slow requests an hour are normal for large lists; our judgment
     probe_lines: int = 6  # a minute of kubelet's probes, every 10 s: a restart loses fewer
     lost_leaders: int = 2  # one change of leader is what a rolling restart makes
@@ -146,7 +151,11 @@ MEANINGS = (
 )
 
 
-def check(logs: ControlPlaneLogs, limits: ControlPlaneLogLimits) -> Iterator[Finding]:
+def check(logs: ControlPlaneLogs, limits: ControlPlaneLogLimits) -> Iterator[Finding | Unseen]:
+    silent = sorted(log.pod for log in logs.logs if not log.lines)
+    if silent or not logs.logs:
+        subject = f"the logs of {', '.join(silent) or 'the control plane'}"
+        yield Unseen(subject=subject, reason="no line of the last day is in them")
     newest = logs.read_at - timedelta(seconds=limits.window_seconds)
     for meaning in MEANINGS:
         told = [

@@ -67,6 +67,11 @@ def _predicted(
     limits: DnsCapacity,
 ) -> Iterator[Said]:
     """Without metrics: what one lookup of an external name in each pod costs, by the model."""
+    if isinstance(pods, Missing) and isinstance(traffic, Missing) and not traffic.asked:
+        if pods.asked:  # both are told by the number of pods where they are not measured
+            subject = "the load and the memory of the DNS servers"
+            yield Unseen(subject=subject, reason=pods.reason)
+        return
     if isinstance(pods, Missing) or not dns.ready:
         yield from _unmeasured(traffic)
         return

@@ -46,7 +46,6 @@ def found(said: list[Said]) -> list[Finding]:
 @pytest.mark.parametrize(
     "said",
     [
-        pytest.param(judge(), id="nothing happened"),
         pytest.param(judge(level(10_000, 0)), id="nothing was refused"),
         pytest.param(judge(level(0, 4)), id="four requests say nothing"),
         pytest.param(judge(level(10_000, 99)), id="a greedy client is held back, below 1 %"),
@@ -71,6 +70,14 @@ def found(said: list[Said]) -> list[Finding]:
 def test_quiet(said: list[Said]) -> None:
     assert found(said) == []
     assert not any(isinstance(x, Unseen) for x in said)
+
+
+def test_a_window_in_which_nobody_asked_was_not_seen() -> None:
+    assert judge() == [Unseen(subject="requests", reason="none was counted in the window")]
+
+
+def test_what_has_counted_nothing_divides_nothing() -> None:
+    assert judge(level(0, 0), calls(0, 0)) == []
 
 
 @pytest.mark.parametrize(

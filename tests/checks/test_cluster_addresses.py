@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from k8sdiag.checks.cluster_addresses import ClusterAddresses, check
 from k8sdiag.facts.cluster import ControlPlane, Services
@@ -88,3 +89,22 @@ def test_what_is_unknown_is_said(
     _, _, unseen = judge(nodes(1), s, p)
 
     assert [u.subject for u in unseen if isinstance(u, Unseen)] == [subject]
+
+
+def test_ranges_that_lie_in_each_other_are_counted_once() -> None:
+    nested = replace(services(10), ranges=("10.96.0.0/24", "10.96.0.0/16", "10.96.0.0/16"))
+    usages = judge(nodes(1), nested, plane())[1]
+
+    assert [u.limit for u in usages if u.limit_id == "service-addresses-ipv4"] == [65534]
+
+
+def test_a_range_without_an_address_is_no_limit() -> None:
+    _, usages, _ = judge(nodes(1), services(0, "10.96.0.0/32"), plane())
+
+    assert [u.limit_id for u in usages] == ["pod-cidrs-ipv4"]
+
+
+def test_a_range_may_be_written_with_the_bits_of_a_host() -> None:
+    loose = Nodes(nodes=(Node(name="n", pod_cidrs=("10.0.0.1/24",)),))
+
+    assert judge(loose, services(1, "10.96.0.1/24"), plane())[1][0].used == 1

@@ -212,6 +212,43 @@ def test_what_could_not_be_read_is_said() -> None:
     ]
 
 
+SPREAD = Services(by_namespace={"a": 4999})
+
+
+@pytest.mark.parametrize(
+    ("n", "s", "told"),
+    [
+        pytest.param(controlled(100, (64, 256)), SPREAD, [], id="too small to matter"),
+        pytest.param(nodes(500), SPREAD, [], id="a managed control plane"),
+        pytest.param(
+            controlled(101, (64, 256)), SPREAD, ["the number of API servers"], id="API servers"
+        ),
+        pytest.param(
+            nodes(9), Services(by_namespace={"a": 5000}), ["kube-proxy's mode"], id="many Services"
+        ),
+    ],
+)
+def test_a_control_plane_that_was_not_seen_is_said_where_it_matters(
+    n: Nodes, s: Services, told: list[str]
+) -> None:
+    said = judge(n, pods(("a", 1)), s, objects(pods=1), e=backed(1), limits=ClusterSize())
+
+    assert [u.subject for u in said if isinstance(u, Unseen)] == told
+
+
+def test_a_machine_with_less_than_a_core_still_holds_a_pod() -> None:
+    assert used(judge(nodes(1, cpus=0.05), pods(("a", 1))))["pods-per-node"][1] == 1
+
+
+def test_of_namespaces_with_as_many_pods_the_same_is_told_whatever_comes_first() -> None:
+    told = [
+        [u.subject for u in judge(nodes(), p) if isinstance(u, Usage) and "namespace" in u.limit_id]
+        for p in (pods(("a", 3), ("b", 3)), pods(("b", 3), ("a", 3)))
+    ]
+
+    assert told == [["namespace/b"], ["namespace/b"]]
+
+
 def test_the_smallest_machine_of_a_control_plane_is_named() -> None:
     said = judge(controlled(300, (16, 64), (8, 64), (4, 16)), limits=ClusterSize())
     (finding,) = (f for f in said if isinstance(f, Finding))

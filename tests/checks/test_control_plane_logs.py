@@ -7,7 +7,7 @@ import pytest
 from k8sdiag.checks.control_plane_logs import MEANINGS, ControlPlaneLogLimits, check
 from k8sdiag.facts.control_plane_logs import ControlPlaneLogs, Match, PodLog
 from k8sdiag.failuretexts import API_SERVER, ETCD, TEXTS
-from k8sdiag.model import Severity
+from k8sdiag.model import Finding, Severity, Unseen
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -23,7 +23,9 @@ def match(name: str, lines: int = 1, *, ago: float = 60, since: float = 0) -> Ma
 
 def codes(*logs: PodLog) -> dict[str, Severity]:
     fact = ControlPlaneLogs(logs=logs, read_at=NOW)
-    return {f.code: f.severity for f in check(fact, ControlPlaneLogLimits())}
+    said = list(check(fact, ControlPlaneLogLimits()))
+    assert not any(isinstance(x, Unseen) for x in said)
+    return {f.code: f.severity for f in said if isinstance(f, Finding)}
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,30 @@ def test_found(told: PodLog, code: str, severity: Severity) -> None:
     assert codes(told) == {code: severity}
 
 
+@pytest.mark.parametrize(
+    ("logs", "subject"),
+    [
+        pytest.param((), "the logs of the control plane", id="no log at all"),
+        pytest.param(
+            (log(ETCD), PodLog(pod="kube-system/b", component=ETCD, lines=0)),
+            "the logs of kube-system/b",
+            id="one of nothing",
+        ),
+    ],
+)
+def test_a_log_without_a_line_tells_nothing(logs: tuple[PodLog, ...], subject: str) -> None:
+    (said,) = check(ControlPlaneLogs(logs=logs, read_at=NOW), ControlPlaneLogLimits())
+
+    assert said == Unseen(subject=subject, reason="no line of the last day is in them")
+
+
 def test_pods_of_one_component_are_one_finding() -> None:
     first = log(ETCD, match("slow-disk", 3, ago=120, since=600), pod="kube-system/etcd-a")
     second = log(ETCD, match("slow-disk", 2, ago=60), pod="kube-system/etcd-b")
     fact = ControlPlaneLogs(logs=(first, second), read_at=NOW)
     (finding,) = check(fact, ControlPlaneLogLimits())
 
+    assert isinstance(finding, Finding)
     assert finding.subject == "etcd"
     assert finding.observed == 5
     assert finding.message == (
