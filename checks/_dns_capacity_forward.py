@@ -1,6 +1,7 @@
 """Where a Corefile forwards what it does not know itself."""
 
 import ipaddress
+import shlex
 from collections.abc import Iterator
 
 from k8sdiag.checks._dns_capacity_limits import DnsCapacity
@@ -110,5 +111,8 @@ def told(code: str, severity: Severity, config_map: str, message: str, mend: str
         severity=severity,
         subject=f"configmap/{config_map}",
         message=message,
-        remedy=Remedy(summary=mend, commands=(f"kubectl -n {namespace} edit configmap {name}",)),
+        remedy=Remedy(
+            summary=mend,
+            commands=(shlex.join(("kubectl", "-n", namespace, "edit", "configmap", name)),),
+        ),
     )

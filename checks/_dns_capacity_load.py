@@ -75,7 +75,7 @@ def judge(dns: CoreDNS, load: Load, mend: Remedy, limits: DnsCapacity) -> Iterat
         yield finding(
             "forward-saturated",
             Severity.WARNING,
-            f"it refuses {load.rejected:,.1f} queries a second because too many wait for upstream "
+            f"it refuses {load.rejected:,.3g} queries a second because too many wait for upstream "
             "servers (max_concurrent): musl clients then hang, c-ares clients fail",
             load.rejected,
             0.0,

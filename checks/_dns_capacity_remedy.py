@@ -21,8 +21,8 @@ def target(dns: CoreDNS) -> str:
 
 
 def labels(dns: CoreDNS) -> str:
-    """What selects its pods, as kubectl takes it."""
-    return ",".join(f"{name}={value}" for name, value in sorted(dns.selector.items()))
+    """What selects its pods, as one word for kubectl."""
+    return shlex.quote(",".join(f"{name}={value}" for name, value in sorted(dns.selector.items())))
 
 
 def scale(dns: CoreDNS, replicas: int, nodes: int, limits: DnsCapacity) -> Remedy:
@@ -136,7 +136,8 @@ def node_local(dns: CoreDNS, domain: str, version: str) -> Remedy:
         "CoreDNS, external names go upstream from the node"
     )
     address = dns.addresses[0] if dns.addresses else ""
-    if not address or ":" in address or dns.node_local:
+    plain = re.fullmatch(r"[\w.-]+", domain)  # sed and the shell read it
+    if not address or ":" in address or dns.node_local or not plain:
         return Remedy(summary=summary + "; see the check's page")
     release = re.match(r"v\d+\.\d+\.\d+", version)  # without what providers add
     tag = release[0] if release else "master"
@@ -148,7 +149,7 @@ def node_local(dns: CoreDNS, domain: str, version: str) -> Remedy:
         "check's page)",
         commands=(
             f"curl -sSfLO {url}",
-            f"sed -i '{edit}' nodelocaldns.yaml",
+            f"sed -i {shlex.quote(edit)} nodelocaldns.yaml",
             "kubectl apply --dry-run=server -f nodelocaldns.yaml  # then without --dry-run",
         ),
     )

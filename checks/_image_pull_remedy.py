@@ -1,6 +1,7 @@
 """What to type about slow image pulls, by who configures the kubelet."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -131,7 +132,9 @@ def smaller_or_nearer(node: Node) -> Remedy:
         summary="pull fewer bytes, or from nearer: bake the largest images into the node image "
         "or pull them before pods land there, use a registry mirror beside the nodes, shrink "
         f"them{more if by_default(node).settable else ''}",
-        commands=(f"kubectl get node {node.name} -o jsonpath='{_SIZES}' | sort -rn | head",),
+        commands=(
+            f"kubectl get node {shlex.quote(node.name)} -o jsonpath='{_SIZES}' | sort -rn | head",
+        ),
     )
 
 
@@ -150,6 +153,7 @@ def same_settings(node: str, other: str) -> Remedy:
         summary="give all nodes of the pool one configuration: look for drop-ins and flags that "
         "only some have, or for nodes made before the last change",
         commands=tuple(
-            f"kubectl get --raw /api/v1/nodes/{name}/proxy/configz" for name in (node, other)
+            f"kubectl get --raw /api/v1/nodes/{shlex.quote(name)}/proxy/configz"
+            for name in (node, other)
         ),
     )

@@ -1,5 +1,7 @@
 """What to type about the container runtime's settings of image pulls, by runtime and version."""
 
+import shlex
+
 from k8sdiag.facts.runtime import Runtime
 from k8sdiag.model import Remedy
 from k8sdiag.pulls import runtimes
@@ -83,7 +85,7 @@ def read_table(where: str) -> Remedy:
         "its place, to that drop-in",
         commands=(
             "sudo containerd config dump  # what it makes of all its files",
-            f"sudoedit {where.partition(' ')[0]}",
+            f"sudoedit {shlex.quote(where.partition(' ')[0])}",
             "sudo systemctl restart containerd",
         ),
     )

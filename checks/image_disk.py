@@ -4,15 +4,17 @@ Images in use can't be deleted: past the threshold the kubelet's garbage collect
 to free, the node gets DiskPressure, and pods are evicted that have to pull again elsewhere.
 """
 
+import shlex
 from collections.abc import Iterator
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from k8sdiag.coldstart import Rates
 from k8sdiag.facts.kubelet import HostKubelet, KubeletConfigs
 from k8sdiag.facts.nodes import Node, Nodes
 from k8sdiag.facts.pods import Pods
-from k8sdiag.model import Finding, Limits, Missing, Remedy, Said, Severity, Unseen, Usage
+from k8sdiag.model import Finding, Limits, Missing, Remedy, Said, Severity, Share, Unseen, Usage
 from k8sdiag.pulls.kubelets import Known
 from k8sdiag.pulls.nodeimages import Demand, demands
 
@@ -24,9 +26,9 @@ _SIZES = '{range .status.images[*]}{.sizeBytes} {.names[0]}{"\\n"}{end}'
 class ImageDisk(Limits, frozen=True, kw_only=True):
     # 1 - imagefs.available of the kubelet's evictionHard, and its imageGCHighThresholdPercent
     # where that was not read; where it was, the lower of the two counts.
-    threshold: float = 0.85
+    threshold: Annotated[float, Meta(gt=0, le=1)] = 0.85
     # With DiskPressure, images that take this part of the disk are what to look at first.
-    pressed: float = 0.5
+    pressed: Share = 0.5
 
 
 class _Disk(Struct, frozen=True):
@@ -146,11 +148,12 @@ def _finding(code: str, severity: Severity, subject: str, disk: _Disk, count: in
 
 
 def _remedy(node: Node) -> Remedy:
+    name = shlex.quote(node.name)
     return Remedy(
         summary="give the pool's nodes a larger disk, or one of its own for images; move models "
         "and data out of images; spread the workloads with the largest ones",
         commands=(
-            f"kubectl describe node {node.name} | grep -A9 Conditions",
-            f"kubectl get node {node.name} -o jsonpath='{_SIZES}' | sort -rn | head",
+            f"kubectl describe node {name} | grep -A9 Conditions",
+            f"kubectl get node {name} -o jsonpath='{_SIZES}' | sort -rn | head",
         ),
     )

@@ -1,5 +1,6 @@
 """A tag runs as several different images, or an image is far larger than its peers."""
 
+import shlex
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -80,7 +81,9 @@ def _moved(served: tuple[Served, ...], nodes: Nodes | Missing) -> Iterator[Said]
         remedy=Remedy(
             summary="name the image by its digest, or never push to a tag that is in use (make "
             "the registry's tags immutable); then restart the workload so that all run one",
-            commands=(f"{_RUNNING} | grep {_short(worst[0].image)} | sort | uniq -c",),
+            commands=(
+                f"{_RUNNING} | grep -F -- {shlex.quote(_short(worst[0].image))} | sort | uniq -c",
+            ),
         ),
     )
 
@@ -116,7 +119,7 @@ def _outliers(nodes: Nodes, pods: Pods, limits: ImageHygiene) -> Iterator[Findin
             continue
         usual = sorted(sizes.values())[len(sizes) * 9 // 10 - 1]
         least = max(limits.large_bytes, limits.times * usual)
-        large = sorted((n for n in sizes if sizes[n] >= least), key=lambda n: -sizes[n])
+        large = sorted((n for n in sizes if sizes[n] >= least), key=lambda n: (-sizes[n], n))
         if not large:
             continue
         named = ", ".join(
@@ -134,6 +137,6 @@ def _outliers(nodes: Nodes, pods: Pods, limits: ImageHygiene) -> Iterator[Findin
             remedy=Remedy(
                 summary="build it in stages and leave out what only the build needs; keep models "
                 "and data out of images; or bake it into the node image",
-                commands=(f"docker history --no-trunc {large[0]}  # where the bytes come from",),
+                commands=(f"docker history --no-trunc {shlex.quote(large[0])}  # whose bytes",),
             ),
         )

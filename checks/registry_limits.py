@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from k8sdiag.checks._registry_together import docker_hub, herd, pool_subject
 from k8sdiag.facts.nodes import Nodes
@@ -38,7 +39,7 @@ class RegistryLimits(Limits, frozen=True, kw_only=True):
     # What your registry can send; 0: not known, and then nothing is said of it.
     registry_gbit_per_second: float = 0.0
     # progressDeadlineSeconds of a Deployment unless set: past it a rollout counts as failed.
-    progress_deadline_seconds: float = 600.0
+    progress_deadline_seconds: Annotated[float, Meta(gt=0)] = 600.0
 
 
 class _Asks(Struct, frozen=True):

@@ -499,7 +499,7 @@ def test_quiet(said: list[Said]) -> None:
             judge(did=traffic(responses={"NOERROR": 98.0, "REFUSED": 2.0}, rejected=2.0)),
             "forward-saturated",
             Severity.WARNING,
-            "it refuses 4.0 queries a second",
+            "it refuses 4 queries a second",
             id="REFUSED by max_concurrent, said once",
         ),
         pytest.param(
@@ -662,9 +662,17 @@ def test_a_replica_that_prometheus_knows_by_address_alone_is_ours() -> None:
 
 
 def test_nodes_that_were_not_listed_are_said() -> None:
-    said = judge(on=Missing(reason="forbidden"), running=Missing(reason="forbidden"))
+    said = judge(on=Missing(reason="forbidden"), running=pods(5))
 
     assert [u.reason for u in unseen(said)] == ["forbidden"]
+
+
+def test_what_pods_would_tell_is_said_where_nothing_else_tells_it() -> None:
+    (said,) = unseen(judge(running=Missing(reason="forbidden")))
+
+    assert said.subject == "the load and the memory of the DNS servers"
+    assert unseen(judge(running=Missing(reason="of this host alone", asked=False))) == []
+    assert unseen(judge(did=traffic(), running=Missing(reason="forbidden"))) == []
 
 
 def test_the_packets_of_the_busiest_node_are_a_usage() -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from k8sdiag import Missing
 from k8sdiag.checks.image_hygiene import ImageHygiene, check
 from k8sdiag.facts.nodes import Nodes
-from k8sdiag.facts.pods import Pods, Served
+from k8sdiag.facts.pods import Container, Pods, Served
 from k8sdiag.model import Said
 from tests.checks.pulling import NODE, findings, nodes, pods, profile, unseen
 
@@ -76,7 +76,7 @@ def test_a_tag_that_moved() -> None:
         "docker.io/library/web:1 (6 containers, 2 images); "
     )
     assert finding.remedy is not None
-    assert "grep web:1 " in finding.remedy.commands[0]
+    assert "grep -F -- web:1 |" in finding.remedy.commands[0]
 
 
 def test_many_tags_that_moved_are_one_finding() -> None:
@@ -117,3 +117,18 @@ def test_a_snapshot_that_does_not_tell_what_runs_is_unseen() -> None:
     said = judge(replace(TWENTY, created_column=b""))
 
     assert [g.subject for g in unseen(said)] == ["what containers run"]
+
+
+def test_what_is_to_be_typed_is_harmless_whatever_an_image_is_called() -> None:
+    evil = "r.io/$(reboot):v1"
+    (moved,) = findings(judge(served((evil, ONE), (evil, TWO))))
+    of = nodes(*[0.1] * 19, 50)
+    large = replace(of.images[-1], names=(evil,))
+    named = replace(of, images=(*of.images[:-1], large))
+    asked = replace(profile(19), containers=(Container(evil, "IfNotPresent"),))
+    (outlier,) = findings(judge(pods(*[profile(i) for i in range(19)], asked), named))
+
+    for finding in (moved, outlier):
+        assert finding.remedy is not None
+        (command,) = finding.remedy.commands
+        assert "$(reboot):v1'" in command
