@@ -24,8 +24,8 @@ from k8sdiag.pulls.rates import Measured, measured
 
 
 def check(
-    nodes: Nodes | Missing,
-    pods: Pods | Missing,
+    nodes: Nodes,
+    pods: Pods,
     kubelets: KubeletConfigs | Missing,
     host: HostKubelet | Missing,
     runtime: HostRuntime | Missing,
@@ -33,10 +33,6 @@ def check(
     times: PullTimes | Missing,
     limits: ImagePull,
 ) -> Iterator[Said]:
-    if isinstance(nodes, Missing) or isinstance(pods, Missing):
-        absent = [f.reason for f in (nodes, pods) if isinstance(f, Missing) and f.asked]
-        yield from (Unseen(subject="the cluster", reason=why) for why in dict.fromkeys(absent))
-        return
     known = Known(nodes, kubelets, host)
     downloads = KnownDownloads(nodes, host, runtime)
     own: dict[str, Measured] = {}

@@ -40,8 +40,8 @@ NO_PROMETHEUS = Missing(reason="no --prometheus", asked=False)
 
 
 def judge(
-    of: Nodes | Missing,
-    running: Pods | Missing,
+    of: Nodes,
+    running: Pods,
     kubelets: KubeletConfigs | Missing = NOT_READ,
     host: HostKubelet | Missing = NO_KUBELET,
     limits: ImagePull | None = None,
@@ -237,26 +237,6 @@ def test_the_list_of_another_node_tells_a_size() -> None:
 
     assert [f.code for f in findings(said)] == ["serialized"]
     assert unseen(said) == []
-
-
-NO_NODES = Missing(reason='may not list "nodes"')
-NO_PODS = Missing(reason='may not list "pods"')
-NO_CLUSTER = Missing(reason="no kubeconfig")
-
-
-@pytest.mark.parametrize(
-    ("of", "running", "reasons"),
-    [
-        (NO_NODES, pods(), ['may not list "nodes"']),
-        (nodes(), NO_PODS, ['may not list "pods"']),
-        (NO_NODES, NO_PODS, ['may not list "nodes"', 'may not list "pods"']),
-        (NO_CLUSTER, NO_CLUSTER, ["no kubeconfig"]),
-    ],
-)
-def test_what_could_not_be_listed_is_unseen(
-    of: Nodes | Missing, running: Pods | Missing, reasons: list[str]
-) -> None:
-    assert [gap.reason for gap in unseen(judge(of, running))] == reasons
 
 
 def test_the_usages_say_where_their_numbers_come_from() -> None:
