@@ -53,12 +53,12 @@ def _short(value: float) -> str:
 
 def share(nearest: Nearest) -> str:
     """Rounded down: 100% is the limit reached, not nearly so."""
-    return f"{math.floor(nearest.ratio * 100)}%" if math.isfinite(nearest.ratio) else "-"
+    return f"{math.floor(nearest.ratio * 100)}%"
 
 
 def where_it_breaks(nearest: Nearest) -> str:
     """ "at 1,240 nodes", "now", or "-" where nothing is known to grow towards the limit."""
-    if nearest.ratio >= 1:
+    if nearest.broken:
         return "now"
     if nearest.breaks_at is None:
         return "-"

@@ -10,8 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from k8sdiag.model import Report, Usage
+
+CONFIGURATION = "configuration"  # the driver of what only an edit makes larger
 
 
 class Nearest(Struct, frozen=True, kw_only=True):
@@ -22,12 +25,26 @@ class Nearest(Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """Used of the limit: 1.0 is the limit itself, infinite where the limit is 0."""
+        """Used of the limit: 1.0 is the limit itself."""
         return self.usage.ratio
+
+    @property
+    def broken(self) -> bool:
+        return is_broken(self.usage)
+
+
+def is_broken(usage: Usage) -> bool:
+    """Whether the limit is reached; what is written down may be as much as fits, and fits then."""
+    if usage.driver == CONFIGURATION:
+        return usage.used > usage.limit
+    return usage.used >= usage.limit
 
 
 def nearest_limits(report: Report) -> list[Nearest]:
-    """Every limit that the report measured, the fullest first, each by its worst subject."""
+    """Every limit that the report measured, the fullest first, each by its worst subject.
+
+    What a configuration has room for is last: nothing that grows ever breaks it.
+    """
     usages = (usage for outcome in report.outcomes for usage in outcome.usages)
     return nearest(usages, report.scale)
 
@@ -35,7 +52,7 @@ def nearest_limits(report: Report) -> list[Nearest]:
 def nearest(usages: Iterable[Usage], scale: Mapping[str, float]) -> list[Nearest]:
     """As nearest_limits; `scale` is the present value of each driver: {"nodes": 1000.0}."""
     worst: dict[str, Usage] = {}
-    for usage in sorted(usages, key=_order):
+    for usage in sorted(filter(_bounds, usages), key=_order):
         worst.setdefault(usage.limit_id, usage)
     return [Nearest(usage=u, breaks_at=breaks_at(u, scale.get(u.driver))) for u in worst.values()]
 
@@ -64,7 +81,7 @@ class Projected(Struct, frozen=True, kw_only=True):
     def breaks_at_target(self) -> bool:
         """What nobody knows how it grows is taken to stay as it is."""
         used = self.usage.used if self.used_at_target is None else self.used_at_target
-        return used >= self.usage.limit
+        return is_broken(replace(self.usage, used=used))
 
 
 class Projection(Struct, frozen=True, kw_only=True):
@@ -104,11 +121,11 @@ def project(report: Report, nodes: float, pods_per_node: float | None = None) ->
         "nodes": nodes / now,
         "pods_per_node": dense / dense_now,
         "pods": nodes / now * dense / dense_now,
-        "configuration": 1.0,
+        CONFIGURATION: 1.0,
     }
     found = {}
     for outcome in report.outcomes:
-        for usage in sorted(outcome.usages, key=_order):
+        for usage in sorted(filter(_bounds, outcome.usages), key=_order):
             if usage.limit_id not in found:
                 found[usage.limit_id] = Projected(
                     check=outcome.check,
@@ -132,7 +149,7 @@ def _grown(usage: Usage, growth: Mapping[str, float]) -> float | None:
 
 
 def _breaks_at_nodes(usage: Usage, now: float, growth: Mapping[str, float]) -> float | None:
-    if usage.ratio >= 1 and usage.driver not in ("nodes", "pods"):
+    if is_broken(usage) and usage.driver not in ("nodes", "pods"):
         return now  # broken already, whatever makes it grow
     if usage.driver == "pods_per_node":
         grown = _grown(usage, growth)
@@ -148,8 +165,14 @@ def _breaks_at_nodes(usage: Usage, now: float, growth: Mapping[str, float]) -> f
 def _first_to_break(limit: Projected) -> tuple[float, float, str]:
     at = math.inf if limit.breaks_at_nodes is None else limit.breaks_at_nodes
     used = limit.usage.used if limit.used_at_target is None else limit.used_at_target
-    return (at, -used / limit.usage.limit if limit.usage.limit else -math.inf, limit.usage.limit_id)
+    return (at, -used / limit.usage.limit, limit.usage.limit_id)
 
 
-def _order(usage: Usage) -> tuple[float, str, str]:
-    return (-usage.ratio, usage.limit_id, usage.subject)
+def _bounds(usage: Usage) -> bool:
+    """A limit of 0 bounds nothing: it is switched off, unlimited or not known."""
+    return usage.limit > 0
+
+
+def _order(usage: Usage) -> tuple[bool, float, str, str]:
+    fits = usage.driver == CONFIGURATION and not is_broken(usage)
+    return (fits, -usage.ratio, usage.limit_id, usage.subject)

@@ -1,9 +1,9 @@
-import math
+from datetime import UTC, datetime
 
 import pytest
 
-from k8sdiag.forecast import breaks_at, nearest
-from k8sdiag.model import Usage
+from k8sdiag.forecast import Projection, breaks_at, nearest, project
+from k8sdiag.model import Outcome, Report, Status, Usage
 
 
 def usage(
@@ -81,8 +81,37 @@ def test_each_limit_is_there_once_by_its_worst_subject_and_the_fullest_is_first(
     ]
 
 
-def test_a_limit_of_zero_is_the_nearest_of_all() -> None:
-    first, _ = nearest([usage(2, 1, limit_id="a"), usage(1, 0, limit_id="b")], {})
+@pytest.mark.parametrize("limit", [0.0, -1.0], ids=["unlimited", "switched off"])
+def test_what_is_no_limit_never_leads(limit: float) -> None:
+    found = [usage(1, 2, limit_id="a"), usage(1, limit, limit_id="b")]
 
-    assert first.usage.limit_id == "b"
-    assert math.isinf(first.ratio)
+    assert [n.usage.limit_id for n in nearest(found, {})] == ["a"]
+    assert [p.usage.limit_id for p in projected(*found).limits] == ["a"]
+
+
+def test_what_a_configuration_has_room_for_breaks_nothing() -> None:
+    full = usage(3, 3, limit_id="dns-nameservers", driver="configuration")
+    found = [full, usage(1, 100, limit_id="nodes")]
+
+    assert [n.usage.limit_id for n in nearest(found, {})] == ["nodes", "dns-nameservers"]
+    assert not any(n.broken for n in nearest(found, {}))
+    first, last = projected(*found).limits
+    assert first.usage.limit_id == "nodes"
+    assert (last.breaks_at_nodes, last.breaks_at_target) == (None, False)
+
+
+def test_what_a_configuration_has_no_room_for_is_broken() -> None:
+    over = usage(4, 3, limit_id="dns-nameservers", driver="configuration")
+    found = [usage(1, 100, limit_id="nodes"), over]
+
+    assert nearest(found, {})[0].broken
+    first = projected(*found).limits[0]
+    assert (first.usage, first.breaks_at_target) == (over, True)
+
+
+def projected(*usages: Usage) -> Projection:
+    outcome = Outcome(check="c", title="t", status=Status.OK, usages=usages)
+    scale = {"nodes": 10.0, "pods_per_node": 10.0}
+    when = datetime(2026, 3, 11, tzinfo=UTC)
+    report = Report(cluster="c", taken_at=when, version="1", outcomes=(outcome,), scale=scale)
+    return project(report, nodes=20.0)

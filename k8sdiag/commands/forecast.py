@@ -208,5 +208,5 @@ def _change(limit: "Projected", report: "Report") -> str:
 def _bar(limit: "Projected", cells: int = 10) -> str:
     """How full the limit is at the target: whole blocks, one more mark when it overflows."""
     used = limit.usage.used if limit.used_at_target is None else limit.used_at_target
-    full = int(cells * min(1.0, used / limit.usage.limit)) if limit.usage.limit else cells
-    return "#" * full + "." * (cells - full) + ("!" if used >= limit.usage.limit else " ")
+    full = int(cells * min(1.0, used / limit.usage.limit))
+    return "#" * full + "." * (cells - full) + ("!" if limit.breaks_at_target else " ")
