@@ -28,7 +28,7 @@ def judge(
         member = known.get(usage.subject)
         if member is not None and member.quota_bytes <= 0:
             continue  # there is no quota to reach
-        names = [usage.subject, urlsplit(member.endpoint).hostname or "" if member else ""]
+        names = [usage.subject, _host(member.endpoint) if member else ""]
         samples = next((history.sizes[n] for n in names if n in history.sizes), ())
         found = full(samples, usage.limit, limits.growth_seconds)
         if found is None:
@@ -58,6 +58,13 @@ def judge(
             commands=(WHO_FILLS_IT,),
         ),
     )
+
+
+def _host(endpoint: str) -> str:
+    try:
+        return urlsplit(endpoint).hostname or ""
+    except ValueError:  # what a member advertises may be anything
+        return ""
 
 
 def _range(found: Full) -> str:

@@ -7,6 +7,7 @@ gone under the old name and new under the new one, for nobody can tell it from a
 import math
 from collections.abc import Iterable
 
+from k8sdiag.judge import OTHERS
 from k8sdiag.model import Changes, ConfigError, Finding, Moved, Report, Usage
 
 LEAST_SECONDS = 3600.0  # in less, a slope a day says more about the noise than about the growth
@@ -28,14 +29,16 @@ def compare(old: Report, new: Report) -> Changes:
     lost = [then[key] for key in sorted(then.keys() - now.keys())]
     # Only a check that saw everything can say that something is no longer there.
     whole = {o.check for o in new.outcomes if o.whole}
+    folded = {f.code for f in now.values() if f.subject == OTHERS}  # it may be among those
+    gone = [f for f in lost if _check(f) in whole and f.code not in folded]
     return Changes(
         cluster=old.cluster,
         since=old.taken_at,
         new=_worst_first(now[key] for key in now.keys() - then.keys()),
         worse=_worst_first(n for t, n in both if n.severity.rank > t.severity.rank),
         better=_worst_first(n for t, n in both if n.severity.rank < t.severity.rank),
-        gone=_worst_first(f for f in lost if _check(f) in whole),
-        unseen=_worst_first(f for f in lost if _check(f) not in whole),
+        gone=_worst_first(gone),
+        unseen=_worst_first(f for f in lost if f not in gone),
         unjudged=tuple(sorted({o.check for o in old.outcomes if o.whole} - whole)),
         moved=_moved(_usages(old), _usages(new), seconds),
     )

@@ -1,7 +1,7 @@
 """Checks x Snapshot -> Report. Knows nothing of clusters, files or formats."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import isfinite
 
 from msgspec.structs import replace
@@ -23,6 +23,9 @@ from k8sdiag.model import (
 from k8sdiag.version import DOCS, VERSION
 
 log = logging.getLogger(__name__)
+
+MOST_ALIKE = 50  # findings of one kind in a report: more of them nobody reads
+OTHERS = "others"  # the subject of the finding that stands for the rest
 
 
 def judge(checks: Iterable[Check], snapshot: Snapshot) -> Report:
@@ -58,14 +61,14 @@ def _outcome(check: Check, snapshot: Snapshot) -> Outcome:
 
     def outcome(status: Status, reason: str, said: Iterable[Said] = ()) -> Outcome:
         said = tuple(said)
-        found = [_complete(x, check) for x in said if isinstance(x, Finding)]
+        found = sorted((_complete(x, check) for x in said if isinstance(x, Finding)), key=_worst)
         return Outcome(
             check=check.id,
             title=check.title,
             status=status,
             reason=reason,
             duration_seconds=round(seconds, 3),
-            findings=tuple(sorted(found, key=_worst)),
+            findings=tuple(sorted(_folded(found), key=_worst)),
             usages=tuple(sorted((x for x in said if isinstance(x, Usage)), key=_nearest)),
             metrics=tuple(sorted((x for x in said if isinstance(x, Metric)), key=_series)),
         )
@@ -117,6 +120,19 @@ def _nearest(usage: Usage) -> tuple[float, str, str]:
 
 def _worst(finding: Finding) -> tuple[int, str, str, str]:
     return (-finding.severity.rank, finding.code, finding.subject, finding.message)
+
+
+def _folded(found: list[Finding]) -> Iterator[Finding]:
+    """Of one kind the worst, and one for all others: checks group, but names never end."""
+    kinds: dict[str, list[Finding]] = {}
+    for finding in found:
+        kinds.setdefault(finding.code, []).append(finding)
+    for alike in kinds.values():
+        yield from alike[:MOST_ALIKE]
+        if others := alike[MOST_ALIKE:]:
+            first = others[0]
+            message = f"{len(others):,} more of this kind, as {first.subject}: {first.message}"
+            yield replace(first, subject=OTHERS, message=message)
 
 
 def _series(metric: Metric) -> tuple[str, str]:

@@ -259,3 +259,13 @@ def test_swapped_snapshots(tmp_path: Path) -> None:
 
     assert "swap the two" in done.stderr
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_what_may_be_among_the_others_is_not_gone() -> None:
+    before = report(finding("a"), finding("b", code="one/other"))
+    after = report(finding("others"), days=1)
+
+    changes = compare(before, after)
+
+    assert [f.subject for f in changes.unseen] == ["a"]
+    assert [f.subject for f in changes.gone] == ["b"]

@@ -163,6 +163,13 @@ def test_the_message_has_the_dates() -> None:
     assert finding.message.endswith("about 2026-03-26 (two looks give no range)")
 
 
+def test_an_endpoint_that_is_no_url_costs_only_the_history_under_its_host() -> None:
+    odd = replace(member(1148, 1148), endpoint="https://[x:2379")
+
+    assert judged(odd, FAST) != []
+    assert judged(odd, FAST, key="x") == []
+
+
 def test_a_range_without_an_end_is_told_as_such() -> None:
     """The data grow, the database finds free pages for nearly all of it."""
     (finding,) = judged(

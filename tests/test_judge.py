@@ -200,3 +200,19 @@ def test_metrics_have_one_order_whatever_the_check_yields_first() -> None:
         ("a", "y"),
         ("b", "x"),
     ]
+
+
+@pytest.mark.parametrize(("count", "kept"), [(50, 50), (51, 51), (20_000, 51)])
+def test_of_one_kind_the_worst_are_told_and_the_others_as_one(count: int, kept: int) -> None:
+    def many(tank: Tank) -> Iterator[Said]:
+        for i in range(count):
+            severity = Severity.CRITICAL if i == count - 1 else Severity.WARNING
+            yield Finding(code="x", severity=severity, subject=f"s{i:05}", message="m")
+
+    findings = judged(check(many, needs={"tank": Tank}), {"Tank": Tank()}).findings
+
+    assert len(findings) == kept
+    assert findings[0].subject == f"s{count - 1:05}"
+    if count > 50:
+        (others,) = [f for f in findings if f.subject == "others"]
+        assert others.message.startswith(f"{count - 50:,} more of this kind, as s00049: m")
