@@ -6,6 +6,8 @@ has measured. They are no walls, so a cluster near one gets a warning and never 
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from k8sdiag.checks import _cluster_control_plane as control_planes
 from k8sdiag.checks import _cluster_usages as usages
 from k8sdiag.checks._cluster_limits import ClusterSize
@@ -54,8 +56,12 @@ def check(
             yield Unseen(subject=what, reason=fact.reason)
     for usage in measured:
         yield usage
-        if usage.ratio >= limits.warning:
-            yield _near(usage)
+        tested = usage
+        if usage.limit_id == "pods-per-node":
+            # Nodes that are full by their own maxPods, or small, are packed well: that is no news.
+            tested = replace(usage, limit=float(limits.pods_per_node))
+        if tested.ratio >= limits.warning:
+            yield _near(tested)
     yield from control_planes.size(nodes, limits)
     if isinstance(control_plane, ControlPlane):
         yield from control_planes.one_api_server(nodes, control_plane, limits)

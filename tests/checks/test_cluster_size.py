@@ -84,6 +84,17 @@ def used(said: list[Said]) -> dict[str, tuple[float, float, str]]:
         pytest.param(judge(nodes(79), pods(("a", 399), ("b", 100))), id="below four fifths"),
         pytest.param(judge(nodes(), pods(("a", 5000), phase="Succeeded")), id="pods that ended"),
         pytest.param(judge(nodes(), s=Services(by_namespace={"a": 39})), id="few Services"),
+        pytest.param(
+            judge(nodes(1, cpus=2), pods(("a", 20)), limits=ClusterSize()), id="a small node"
+        ),
+        pytest.param(
+            judge(
+                Nodes(nodes=(Node(name="n0", cpus=16, max_pods=29),)),
+                pods(("a", 29)),
+                limits=ClusterSize(),
+            ),
+            id="a node that is full by its own maxPods",
+        ),
         pytest.param(judge(nodes(), o=objects(foos_example=10**7)), id="custom objects"),
         pytest.param(judge(nodes(90 - 11), c=ControlPlane(api_servers=1)), id="one for few nodes"),
         pytest.param(
@@ -128,6 +139,11 @@ def test_quiet(said: list[Said]) -> None:
         pytest.param(judge(nodes(80)), ("near-threshold", "cluster"), id="nodes"),
         pytest.param(
             judge(nodes(), pods(("a", 400))), ("near-threshold", "namespace/a"), id="a namespace"
+        ),
+        pytest.param(
+            judge(nodes(1), pods(("a", 88)), limits=ClusterSize()),
+            ("near-threshold", "cluster"),
+            id="pods on a node",
         ),
         pytest.param(
             judge(nodes(), s=Services(by_namespace={"a": 40})),
