@@ -13,7 +13,7 @@ import pytest
 from k8sdiag.resolver import FAMILIES, RESOLVERS, Answer, predict
 from k8sdiag.resolver.wire import WORDS
 
-RECORDED = Path(__file__).parent / "testdata/dns/resolver_cases.jsonl.gz"
+RECORDED = sorted((Path(__file__).parent / "testdata/dns").glob("*_cases.jsonl.gz"))
 MODELED = {
     "glibc": "glibc",
     "glibc-python": "glibc",
@@ -27,10 +27,11 @@ Case = dict[str, Any]
 def recorded() -> dict[tuple[str, int], list[Case]]:
     """The cases that run the same way each time, by resolver and tier."""
     groups: dict[tuple[str, int], list[Case]] = {}
-    with gzip.open(RECORDED, "rt") as lines:
-        for case in map(json.loads, lines):
-            if case["libc"] in MODELED and case["deterministic"]:
-                groups.setdefault((MODELED[case["libc"]], case["tier"]), []).append(case)
+    for path in RECORDED:
+        with gzip.open(path, "rt") as lines:
+            for case in map(json.loads, lines):
+                if case["libc"] in MODELED and case["deterministic"]:
+                    groups.setdefault((MODELED[case["libc"]], case["tier"]), []).append(case)
     return groups
 
 

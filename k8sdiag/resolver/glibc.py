@@ -8,7 +8,8 @@ The search list (__res_context_search)
    dot at its end only so.
 2. Then the search list, in order. NXDOMAIN, NODATA and SERVFAIL go on to the next domain; any
    other failure, also a domain too long for the wire, leaves the list. When nobody listens
-   the lookup ends.
+   the lookup ends, and so it does with an address of what is no host name: `search a.example#`,
+   or a file with CRLF (nss_dns/dns-host.c).
 3. At last the name as it is, unless that was tried, or the list held `.`, or `no-tld-query` is
    set and the name has no dot.
 
@@ -28,8 +29,8 @@ One step (__res_context_send)
 import re
 from collections.abc import Mapping, Sequence
 
-from k8sdiag.resolver.glibc_parse import Conf, is_hostname, parse_name
-from k8sdiag.resolver.wire import Wire, parse_ipv4, parse_ipv6
+from k8sdiag.resolver.glibc_parse import Conf, are_hostname, is_hostname, parse_name
+from k8sdiag.resolver.wire import Wire, is_mapped, literal_type
 
 _ERRORS = ("servfail", "notimp", "refused")
 # How a step ended, if it did not find an address.
@@ -39,8 +40,9 @@ _FOUND, _NEXT, _LEAVE, _STOP = "found", "next domain", "leave the list", "stop"
 def lookup(
     text: bytes, name: bytes, qtypes: Sequence[str], wire: Wire, env: Mapping[str, bytes]
 ) -> bool:
-    if address := parse_ipv4(name) or (parse_ipv6(name) if b":" in name else None):
-        return ("AAAA" if ":" in address else "A") in qtypes
+    if literal := literal_type(name):
+        mapped = literal == "AAAA" and is_mapped(name)
+        return literal in qtypes or mapped  # ::ffff:192.0.2.1 serves for both families
     if name.lower() == b"localhost":  # /etc/hosts of every pod
         return True
     # gethostbyname2, which AF_INET goes through, takes digits and dots for a bad address.
@@ -96,7 +98,7 @@ class _Resolver:
         if self._deaf:
             answers = ["nodata" if x == "ok" else x for x in answers]
         if "ok" in answers:
-            return _FOUND
+            return _FOUND if are_hostname(labels) else _STOP
         if not answers:
             if not self._heard:
                 return _STOP  # ECONNREFUSED
@@ -129,7 +131,7 @@ class _Resolver:
 
     def _stream(self, labels: Sequence[bytes], server: int) -> list[str]:
         words = [self._wire.ask(labels, qtype, server, "tcp") for qtype in self._qtypes]
-        self._heard = self._heard or "closed" not in words
+        self._heard = "closed" not in words  # of the last server: send_vc's errno stays
         if "closed" in words or "timeout" in words:
             return []
         self._first = words[0]

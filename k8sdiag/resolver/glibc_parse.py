@@ -5,7 +5,7 @@ too), resolv/resolv_conf.c (the abort), resolv/res-name-checking.c and resolv/ns
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from k8sdiag.resolver.wire import MOST_SERVERS, labels_fit, parse_server
 
@@ -91,14 +91,20 @@ def _atoi(text: bytes) -> int:
 
 
 def is_hostname(name: bytes) -> bool:
-    """__libc_res_hnok: letters, digits, - and _ in labels; no - at the start of the name."""
+    """__libc_res_hnok: letters, digits, - and _ in labels; no - at the start of the name.
+
+    The empty name is one: with `search .` it asks for the root, and for nothing otherwise.
+    """
     if not all(0x20 < c < 0x7F for c in name):
         return False
     labels = parse_name(name)
-    if labels is None or name == b"":
-        return False
+    return name == b"" or (labels is not None and are_hostname(labels))
+
+
+def are_hostname(labels: Sequence[bytes]) -> bool:
+    """__res_binary_hnok."""
     return not (labels and labels[0].startswith(b"-")) and all(
-        re.fullmatch(rb"[0-9A-Za-z_-]+", label) for label in labels
+        label.isalnum() or re.fullmatch(rb"[0-9A-Za-z_-]+", label) for label in labels
     )
 
 

@@ -24,8 +24,8 @@ from k8sdiag.resolver.wire import MOST_SERVERS, Wire, labels_fit, parse_server, 
 
 
 def lookup(text: bytes, name: bytes, qtypes: Sequence[str], wire: Wire) -> bool:
-    if address := _literal(name):
-        return ("A" if address.version == 4 else "AAAA") in qtypes
+    if literal := _literal_types(name):
+        return not set(literal).isdisjoint(qtypes)
     if name.lower() == b"localhost":  # /etc/hosts of every pod
         return True
     if not _is_domain_name(name):
@@ -49,7 +49,7 @@ class Conf:
                 continue
             if keyword == b"nameserver" and fields:
                 # Unlike inet_aton(3), netip.ParseAddr wants four decimal numbers.
-                if _literal(fields[0]) and (server := parse_server(fields[0])):
+                if _literal_types(fields[0]) and (server := parse_server(fields[0])):
                     servers.append(server)
             elif keyword == b"domain" and fields:
                 self.search = [_rooted(fields[0])]
@@ -90,6 +90,7 @@ class _Resolver:
     def step(self, fqdn: bytes, qtypes: Sequence[str]) -> bool:
         labels = split_name(fqdn)
         if not labels_fit(labels):  # the packet cannot be made, at every try
+            self._offset += len(qtypes)
             return False
         tries = [self._tries(labels, qtype) for qtype in qtypes]
         return any([True for words in zip_longest(*tries) if "ok" in words])  # noqa: C419 - all run
@@ -112,12 +113,20 @@ class _Resolver:
                     return
 
 
-def _literal(name: bytes) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """netip.ParseAddr."""
+def _literal_types(name: bytes) -> tuple[str, ...]:
+    """What netip.ParseAddr's address serves for; `::` stands for 0.0.0.0 too (internetAddrList)."""
+    text, found, zone = name.partition(b"%")
     try:
-        return ipaddress.ip_address(name.decode("ascii"))
+        ip = ipaddress.ip_address(text.decode("ascii"))
     except ValueError:
-        return None
+        return ()
+    if isinstance(ip, ipaddress.IPv4Address):
+        return () if found else ("A",)
+    if found and not zone:
+        return ()
+    if ip.ipv4_mapped:
+        return ("A",)
+    return ("AAAA",) if int(ip) else ("A", "AAAA")
 
 
 def _is_domain_name(name: bytes) -> bool:

@@ -30,8 +30,7 @@ from collections.abc import Sequence
 from k8sdiag.resolver.wire import (
     MOST_SERVERS,
     Wire,
-    parse_ipv4,
-    parse_ipv6,
+    literal_type,
     parse_server,
     split_name,
 )
@@ -43,8 +42,8 @@ _USABLE = {"ok": "ok", "nodata": "nodata", "nxdomain": "nxdomain", "tc": "nodata
 def lookup(text: bytes, name: bytes, qtypes: Sequence[str], wire: Wire, *, old: bool) -> bool:
     if not 0 < len(name) < 256:
         return False
-    if address := parse_ipv4(name) or (parse_ipv6(name) if b":" in name else None):
-        return ("AAAA" if ":" in address else "A") in qtypes
+    if (literal := literal_type(name)) is not None:
+        return literal in qtypes
     if name == b"localhost":  # /etc/hosts of every pod
         return True
     conf = Conf(text)
@@ -80,7 +79,8 @@ class Conf:
                 self.attempts = _option(rb"attempts", line, self.attempts, most=10)
                 self.timeout = _option(rb"timeout", line, self.timeout, most=60)
             elif re.match(rb"nameserver\s", line):
-                if server := parse_server((line[11:].split() or [b""])[0]):
+                word = (line[11:].split() or [b""])[0]
+                if literal_type(word) and (server := parse_server(word)):
                     servers.append(server)
             elif re.match(rb"(domain|search)\s", line):
                 self.search = line[7:].split()
@@ -109,8 +109,7 @@ def _step(conf: Conf, name: bytes, qtypes: Sequence[str], wire: Wire, *, old: bo
         return "end"
     if not _fits(labels):
         return "end" if old else "nxdomain"
-    # __dns_parse loses its way in a question with bytes over 127, and so finds no address.
-    readable = max(name) < 0x80
+    readable = _readable(b".".join(labels) + b"\0", old=old)
     answers = _Exchange(labels, qtypes, servers, wire, old=old).run(rounds)
     for qtype in qtypes:  # A first: its NXDOMAIN hides that AAAA got no answer
         if answers.get(qtype) == "nxdomain":
@@ -128,6 +127,20 @@ def _rounds(milliseconds: int, attempts: int) -> int:
         return 0
     spent = milliseconds // attempts * attempts
     return attempts + (1000 * (milliseconds - spent) > spent + 1000)
+
+
+def _readable(question: bytes, *, old: bool) -> bool:
+    """Whether __dns_parse finds the answer behind this name.
+
+    At a byte over 127 it takes the name for compressed and goes on six bytes further: that is
+    right, or early by a byte that does no harm, one or two bytes before the end. 1.2.3 gives up
+    at a byte that can't begin a pointer.
+    """
+    found = re.search(rb"[\x80-\xff]", question)
+    if found is None:
+        return True
+    rest = question[found.start() :]
+    return len(rest) in (2, 3) and not (old and rest[0] > 0xC1)
 
 
 def _fits(labels: Sequence[bytes]) -> bool:

@@ -53,7 +53,9 @@ class Wire:
     def send_malformed(self, question: bytes, server: int) -> None:
         """A packet that no server can read, and so none answers."""
         self._count()
-        self.queries.append((f"!malformed:{question.hex()}", "?", server))
+        query = (f"!malformed:{question.hex()}", "?", server)
+        if self._answer(*query, "udp") != "closed":
+            self.queries.append(query)
 
     def _count(self) -> None:
         self._sent += 1
@@ -100,6 +102,7 @@ def _escape(label: bytes) -> str:
     )
 
 
+_INTERFACES = (b"lo", b"eth0")
 _NUMBER = re.compile(rb"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 
 
@@ -124,11 +127,33 @@ def _number(digits: bytes) -> int:
 
 
 def parse_ipv6(word: bytes) -> str | None:
-    """inet_pton(3), and a zone after a % as the resolvers take it."""
+    """inet_pton(3) of what stands before a zone, whatever that is."""
     try:
         return str(ipaddress.IPv6Address(word.partition(b"%")[0].decode("ascii")))
     except ValueError:
         return None
+
+
+def literal_type(name: bytes) -> str | None:
+    """A or AAAA for an address that libc looks up as a name; "" for one with a bad zone.
+
+    A zone is a number, or of a link-local address an interface, and a pod has two of those.
+    Sources: inet/inet6_scopeid_pton.c of glibc, src/network/lookup_ipliteral.c of musl.
+    """
+    if parse_ipv4(name):
+        return "A"
+    if b":" not in name or not (address := parse_ipv6(name)):
+        return None
+    _, found, zone = name.partition(b"%")
+    numbered = re.fullmatch(rb"[0-9]{1,30}", zone) and int(zone) < 2**32
+    linked = zone in _INTERFACES and ipaddress.IPv6Address(address).is_link_local
+    return "AAAA" if not found or numbered or linked else ""
+
+
+def is_mapped(address: bytes) -> bool:
+    """Whether an IPv6 address stands for one of IPv4."""
+    found = parse_ipv6(address)
+    return found is not None and ipaddress.IPv6Address(found).ipv4_mapped is not None
 
 
 def parse_server(word: bytes) -> str | None:
