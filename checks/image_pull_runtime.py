@@ -177,13 +177,21 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
 def _cluster(nodes: list[Node], limits: ImagePullRuntime) -> Iterator[Finding | Unseen]:
     """What the versions of the other nodes' runtimes tell of their deadlines."""
     pools: dict[tuple[str, str], list[Node]] = {}
+    unknown: list[Node] = []
     for node in nodes:
         name, release = runtimes.of_node(node.runtime)
         # Of cri-dockerd, whose deadline counts beside Docker, nodes do not tell the version.
-        if release and name in ("containerd", "cri-o"):
-            seconds = runtimes.progress_timeout(name, release)
-            if 0 < seconds < limits.progress_seconds:
-                pools.setdefault((node.pool, node.runtime), []).append(node)
+        if release is None or name not in ("containerd", "cri-o"):
+            unknown.append(node)
+            continue
+        seconds = runtimes.progress_timeout(name, release)
+        if 0 < seconds < limits.progress_seconds:
+            pools.setdefault((node.pool, node.runtime), []).append(node)
+    if unknown:
+        one = min(unknown, key=lambda node: node.name)
+        why = f"{one.name} calls its own {one.runtime or 'nothing'}, which does not tell after how "
+        why += "long without progress it cancels a pull: run `k8sdiag node` there"
+        yield Unseen(subject=f"the container runtimes of {len(unknown)} nodes", reason=why)
     for (pool, runtime), found in sorted(pools.items()):
         name, release = runtimes.of_node(runtime)
         version = runtime.partition("://")[2]

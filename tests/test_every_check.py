@@ -178,6 +178,14 @@ def test_no_number_and_no_name_makes_it_raise_or_leave_its_quotes(check: Check) 
                 assert_quoted(command)
 
 
+@EVERY
+def test_the_trouble_of_many_nodes_is_told_by_what_somebody_acts_on(check: Check) -> None:
+    large = healthy.snapshot(300)
+
+    for variant in variants(check):
+        assert len(outcome(variant, large).findings) <= 12
+
+
 def variants(check: Check) -> Iterator[Check]:
     """The check with each of its numbers as the configuration file takes it at most and least."""
     for field in fields(check.limits) if check.limits else ():

@@ -95,13 +95,29 @@ def test_quiet(runtime: Runtime | None, of: HostKubelet) -> None:
         "cri-o://1.31.9",
         "cri-o://1.32.4",
         "cri-o://1.33.0",
-        "docker://28.2.2",
-        "strange",
-        "",
     ],
 )
 def test_quiet_of_a_cluster(reported: str) -> None:
     assert judge(of=kubelet(node=False), nodes=cluster(reported)) == []
+
+
+@pytest.mark.parametrize(
+    ("reported", "called"),
+    [
+        ("docker://28.2.2", "docker://28.2.2"),
+        ("containerd://dev", "containerd://dev"),
+        ("", "noth"),
+    ],
+    ids=["cri-dockerd's version is not told", "no version", "no runtime"],
+)
+def test_runtimes_of_which_nodes_tell_too_little_are_not_taken_for_fine(
+    reported: str, called: str
+) -> None:
+    (said,) = judge(of=kubelet(node=False), nodes=cluster("containerd://2.1.4", reported, reported))
+
+    assert isinstance(said, Unseen)
+    assert said.subject == "the container runtimes of 2 nodes"
+    assert f"n1 calls its own {called}" in said.reason
 
 
 def unused(why: str, because: str) -> Runtime:
