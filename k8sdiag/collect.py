@@ -35,10 +35,12 @@ def collect(
         looks.setdefault(source.door, {}).setdefault(source.fact.__name__, []).append(source)
     facts: dict[str, Fact] = {}
     ranks: dict[str, int] = {}  # of the door's best source, for the fact that is kept
+    late = Missing(reason=f"it did not answer within {deadline_seconds:g}s")
     # In the order of the doors, whoever answers first: the same look gives the same reasons.
-    missing: dict[str, dict[type, list[Missing]]] = {
-        name: {kind: [] for kind in looks} for wanted in looks.values() for name in wanted
-    }
+    missing: dict[str, dict[type, list[Missing]]] = {}
+    for kind, wanted in looks.items():
+        for name in wanted:
+            missing.setdefault(name, {})[kind] = [late]  # until it has answered
     seconds: dict[str, float] = {}
     lock = threading.Lock()
     closed = False  # past the deadline nobody writes any more
@@ -70,7 +72,6 @@ def collect(
         thread.join(max(0.0, begin + deadline_seconds - time.monotonic()))
     with lock:
         closed = True
-    late = [Missing(reason=f"it did not answer within {deadline_seconds:g}s")]
     reasons = {
         name: [m for why in by_door.values() for m in why] for name, by_door in missing.items()
     }
@@ -81,7 +82,7 @@ def collect(
         cluster=cluster,
         taken_at=datetime.now(UTC).replace(microsecond=0),
         facts=dict(sorted(facts.items())),
-        missing={n: joined(why or late) for n, why in sorted(reasons.items()) if n not in facts},
+        missing={n: joined(why) for n, why in sorted(reasons.items()) if n not in facts},
         seconds={n: round(s, 3) for n, s in sorted(seconds.items())},
         cost=sum((c for c in costs if isinstance(c, Cost)), start=here),
     )

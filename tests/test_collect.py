@@ -141,6 +141,22 @@ def test_one_door_is_used_by_one_source_at_a_time() -> None:
     assert set(snapshot.facts) == {"Sea", "Wind"}
 
 
+def test_a_source_that_hangs_was_asked_though_another_was_not() -> None:
+    """Else the fact would count as one that nobody wanted, and its checks as whole."""
+
+    def unwanted(_: object) -> Fact:
+        raise NotAsked("give --sea")
+
+    ended = threading.Event()
+    hanging = source(lambda _: (ended.wait(20), Sea())[1], door=OtherDoor)
+    snapshot = look(source(unwanted), hanging, deadline=0.1)
+    ended.set()
+
+    assert snapshot.missing == {
+        "Sea": Missing(reason="it did not answer within 0.1s; give --sea", asked=True)
+    }
+
+
 def test_a_hanging_source_is_given_up_at_the_deadline() -> None:
     ended = threading.Event()
     snapshot = look(source(lambda _: (ended.wait(20), Sea())[1]), deadline=0.1)
