@@ -102,7 +102,9 @@ class _Resolver:
         if not answers:
             if not self._heard:
                 return _STOP  # ECONNREFUSED
-            return _NEXT if self._first == "servfail" else _LEAVE
+            # res-noaaaa.c keeps no error of a query for AAAA alone: silence is NODATA there.
+            silent = self._deaf and self._first == "noerror"
+            return _NEXT if silent or self._first == "servfail" else _LEAVE
         error = next((x for x in answers if x != "nodata"), "nodata")
         if error == "servfail":
             return _NEXT if self._first == "servfail" else _LEAVE

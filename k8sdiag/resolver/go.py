@@ -96,6 +96,7 @@ class _Resolver:
         return any([True for words in zip_longest(*tries) if "ok" in words])  # noqa: C419 - all run
 
     def _tries(self, labels: Sequence[bytes], qtype: str) -> Iterator[str]:
+        """What is answered to each query that is sent: none is where nobody listens."""
         servers = self._servers
         if self._conf.rotate:
             start = self._offset % len(servers)
@@ -103,11 +104,12 @@ class _Resolver:
             self._offset += 1
         for _ in range(self._conf.attempts):
             for server in servers:
-                word = self._wire.ask(labels, qtype, server, "tcp" if self._conf.tcp else "udp")
-                yield word
-                if word == "tc" and not self._conf.tcp:
-                    word = self._wire.ask(labels, qtype, server, "tcp")
-                    yield word
+                for transport in ("tcp",) if self._conf.tcp else ("udp", "tcp"):
+                    word = self._wire.ask(labels, qtype, server, transport)
+                    if word != "closed":
+                        yield word
+                    if word != "tc":
+                        break
                 # A truncated answer by TCP is taken as it is: without an address.
                 if word in ("ok", "nodata", "nxdomain", "tc"):
                     return
