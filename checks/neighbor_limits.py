@@ -110,6 +110,8 @@ def _for_cluster(
             f"the {name} table may hold {third:,} entries{', the kernel default' * default}; a "
             f"node that talks to all {need.nodes:,.0f} nodes needs {need.usual:,.0f}{most}",
             neighbors.raise_to(neighbors.advised(need.most), tables),
+            observed=round(need.usual, 1),
+            limit=third,
         )
     elif default and other_raised and need.usual > limits.half * third:
         yield _warning(
@@ -118,6 +120,8 @@ def _for_cluster(
             f"the {name} table may hold {third:,} entries, the kernel default, though the other "
             f"family's limit was raised; a node here needs {need.usual:,.0f} for each",
             neighbors.raise_to(neighbors.advised(need.most), tables),
+            observed=round(need.usual, 1),
+            limit=third,
         )
     if need.network.kind == "flat" and first is not None and first > limits.gc_thresh1:
         keep = {f"net.{table.family}.neigh.default.gc_thresh1": 0}
@@ -131,7 +135,20 @@ def _for_cluster(
         )
 
 
-def _warning(code: str, subject: str, message: str, remedy: Remedy) -> Finding:
+def _warning(
+    code: str,
+    subject: str,
+    message: str,
+    remedy: Remedy,
+    observed: float | None = None,
+    limit: float | None = None,
+) -> Finding:
     return Finding(
-        code=code, severity=Severity.WARNING, subject=subject, message=message, remedy=remedy
+        code=code,
+        severity=Severity.WARNING,
+        subject=subject,
+        message=message,
+        observed=observed,
+        limit=limit,
+        remedy=remedy,
     )

@@ -194,12 +194,13 @@ def _at(limit: "Projected", projection: "Projection") -> str:
 
 
 def _change(limit: "Projected", report: "Report") -> str:
-    """The remedy of the check's finding on the same subject, in a sentence; else its page."""
+    """The remedy of the check's finding on the same limit, in a sentence; else its page."""
     from k8sdiag.exporters._text import line
 
     for outcome in report.outcomes:
         for finding in outcome.findings if outcome.check == limit.check else ():
-            if finding.subject == limit.usage.subject and finding.remedy:
+            about = (finding.subject, finding.limit)
+            if about == (limit.usage.subject, limit.usage.limit) and finding.remedy:
                 sentence = finding.remedy.summary.partition(". ")[0].partition("; ")[0]
                 return line(sentence) + f" (k8sdiag explain {limit.check})"
     return f"k8sdiag explain {limit.check}"
