@@ -11,6 +11,7 @@ from k8sdiag.resolver import FAMILIES, predict
 from tests.real import netns, resolvers
 from tests.real.components import ROOT
 from tests.real.conftest import required
+from tests.real.resolver_guesses import guesses
 from tests.real.resolver_lab import Script
 
 Rules = list[dict[str, Any]]
@@ -241,6 +242,31 @@ def test_go(tmp_path: Path) -> None:
 
 def test_musl(tmp_path: Path) -> None:
     jobs = jobs_of()
+    with required():
+        resolver, command = resolvers.musl(tmp_path)
+        results = run(command, jobs, tmp_path)
+
+    assert wrong(resolver, jobs, results) == {}
+
+
+def test_guesses_at_glibc(tmp_path: Path) -> None:
+    jobs = guesses(100)
+    with required():
+        results = run(resolvers.glibc(tmp_path), jobs, tmp_path)
+
+    assert wrong("glibc", jobs, results) == {}
+
+
+def test_guesses_at_go(tmp_path: Path) -> None:
+    jobs = guesses(100)
+    with required():
+        results = run(resolvers.go(tmp_path), jobs, tmp_path)
+
+    assert wrong("go", jobs, results) == {}
+
+
+def test_guesses_at_musl(tmp_path: Path) -> None:
+    jobs = guesses(100)
     with required():
         resolver, command = resolvers.musl(tmp_path)
         results = run(command, jobs, tmp_path)
