@@ -81,7 +81,7 @@ def _judged(found: Found, source: str, verdict: Verdict) -> Iterator[Finding | U
             alike = [finding for finding in findings if finding.code == code]
             worst = max(alike, key=_badness)
             if len(alike) > 1:
-                of = f"{len(alike)} of {len(of_pool)} nodes, e.g. "
+                of = f"{len(alike):,} of {len(of_pool):,} nodes, e.g. "
                 of += worst.subject.removeprefix("node/")
                 subject = f"pool/{pool or 'unnamed'}"
                 worst = replace(worst, subject=subject, message=f"{of}: {worst.message}")
@@ -111,7 +111,7 @@ def _dark(
         yield Unseen(subject=f"all {len(nodes.nodes)} nodes", reason=f"{no_node(host)}: {why}")
     elif dark:
         count = len(nodes.nodes)
-        subject = _some(dark, count) if seen else f"{len(dark)} of {count} nodes"
+        subject = _some(dark, count) if seen else f"{len(dark):,} of {count:,} nodes"
         yield Unseen(subject=subject, reason=why)
 
 

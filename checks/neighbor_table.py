@@ -62,7 +62,7 @@ def _unseen(
         no_node = f"this host, {tables.host}, is none of them and tells nothing of theirs"
         yield Unseen(subject=f"all {count} nodes", reason=f"{no_node}: {why}")
     elif dark:
-        yield Unseen(subject=f"{dark} of {count} nodes", reason=why)
+        yield Unseen(subject=f"{dark:,} of {count:,} nodes", reason=why)
 
 
 def _metrics(table: NeighborTable) -> Iterator[Metric]:

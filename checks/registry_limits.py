@@ -117,13 +117,13 @@ def _always(always: dict[tuple[str, str], int], limits: RegistryLimits) -> Itera
                 code="always",
                 severity=Severity.WARNING,
                 subject=f"registry/{host}",
-                message=f"when the nodes of {pool_subject(pool)} restart together, {count} "
-                f"containers with imagePullPolicy: Always ask the registry {requests:.0f} times "
+                message=f"when the nodes of {pool_subject(pool)} restart together, {count:,} "
+                f"containers with imagePullPolicy: Always ask the registry {requests:,.0f} times "
                 f"though their images are there, and none of them starts without an answer; "
                 + (
-                    f"it bears {limit:.0f}"
+                    f"it bears {limit:,.0f}"
                     if known
-                    else f"what it bears is not known, others {limit:.0f}"
+                    else f"what it bears is not known, others {limit:,.0f}"
                 )
                 + " requests a minute",
                 observed=requests,

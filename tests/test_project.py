@@ -129,7 +129,7 @@ def test_what_could_not_be_measured_is_in_the_document() -> None:
     assert forecast["now"]["nodes"] == 1000
     assert "held by a real API server" in forecast["lab"]
     unmeasured = {entry["check"]: entry["reason"] for entry in forecast["notMeasured"]}
-    assert "999 of 1000 nodes" in unmeasured["neighbor-table"]
+    assert "999 of 1,000 nodes" in unmeasured["neighbor-table"]
 
 
 def test_a_cluster_of_unknown_size_is_not_guessed() -> None:

@@ -127,7 +127,7 @@ def test_five_thousand_nodes_in_trouble_are_one_finding() -> None:
     (finding,) = (x for x in said("threads", told, cluster(5000)) if isinstance(x, Finding))
 
     assert finding.subject == "pool/big"
-    assert finding.message.startswith("5000 of 5000 nodes, e.g. node-4321: 702 threads")
+    assert finding.message.startswith("5,000 of 5,000 nodes, e.g. node-4321: 702 threads")
 
 
 def test_each_pool_is_told_of() -> None:

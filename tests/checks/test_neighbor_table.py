@@ -174,7 +174,7 @@ def test_one_host_is_not_the_fleet() -> None:
     (unseen,) = (x for x in said(table(), nodes=cluster(1000)) if isinstance(x, Unseen))
     (usage,) = (x for x in said(table(), nodes=cluster(1000)) if isinstance(x, Usage))
 
-    assert unseen.subject == "999 of 1000 nodes"
+    assert unseen.subject == "999 of 1,000 nodes"
     assert "serve node" in unseen.reason
     assert (usage.subject, usage.driver) == ("node/node-1", "nodes")
 

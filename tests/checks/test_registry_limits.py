@@ -83,10 +83,10 @@ def test_docker_hub_without_a_login() -> None:
         pytest.param(
             "r.example:5000/a:1",
             RegistryLimits(),
-            "what it bears is not known, others 3000 requests a minute",
+            "what it bears is not known, others 3,000 requests a minute",
             id="not known",
         ),
-        pytest.param("acme.azurecr.io/a:1", RegistryLimits(), "it bears 3000 requests", id="Azure"),
+        pytest.param("acme.azurecr.io/a:1", RegistryLimits(), "it bears 3,000 requests", id="Azure"),
         pytest.param(
             "r.example:5000/a:1",
             RegistryLimits(requests_per_minute=500.0),
@@ -100,7 +100,7 @@ def test_always_on_many_containers(image: str, limits: RegistryLimits, words: st
 
     (finding,) = findings(said)
     assert (finding.code, finding.subject) == ("always", f"registry/{image.partition('/')[0]}")
-    assert "2000 containers with imagePullPolicy: Always ask the registry 4000 times" in (
+    assert "2,000 containers with imagePullPolicy: Always ask the registry 4,000 times" in (
         finding.message
     )
     assert words in finding.message
