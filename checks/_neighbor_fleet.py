@@ -49,7 +49,8 @@ def _of_pool(
     for alike in found.values():
         worst = max(alike, key=lambda f: (f.severity.rank, f.observed or 0))
         if len(alike) > 1:
-            of = f"{len(alike):,} of {len(tables):,} nodes, e.g. {worst.subject.removeprefix('node/')}"
+            example = worst.subject.removeprefix("node/")
+            of = f"{len(alike):,} of {len(tables):,} nodes, e.g. {example}"
             worst = replace(
                 worst, subject=f"pool/{pool or 'unnamed'}", message=f"{of}: {worst.message}"
             )
