@@ -43,15 +43,15 @@ def lookup(
     if literal := literal_type(name):
         mapped = literal == "AAAA" and is_mapped(name)
         return literal in qtypes or mapped  # ::ffff:192.0.2.1 serves for both families
+    conf = Conf(text, env)
+    if conf.aborts:
+        return False
     if name.lower() == b"localhost":  # /etc/hosts of every pod
         return True
     # gethostbyname2, which AF_INET goes through, takes digits and dots for a bad address.
     if qtypes == ("A",) and re.fullmatch(rb"[0-9][0-9.]*(?<!\.)", name):
         return False
-    if not is_hostname(name):
-        return False
-    conf = Conf(text, env)
-    return not conf.aborts and _Resolver(conf, qtypes, wire).search(name)
+    return is_hostname(name) and _Resolver(conf, qtypes, wire).search(name)
 
 
 class _Resolver:

@@ -86,7 +86,9 @@ def test_docker_hub_without_a_login() -> None:
             "what it bears is not known, others 3,000 requests a minute",
             id="not known",
         ),
-        pytest.param("acme.azurecr.io/a:1", RegistryLimits(), "it bears 3,000 requests", id="Azure"),
+        pytest.param(
+            "acme.azurecr.io/a:1", RegistryLimits(), "it bears 3,000 requests", id="Azure"
+        ),
         pytest.param(
             "r.example:5000/a:1",
             RegistryLimits(requests_per_minute=500.0),
