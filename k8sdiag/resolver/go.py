@@ -7,7 +7,8 @@ src/net/dnsclient_unix.go (the search list, tries, errors).
    name as it is last otherwise; with a dot at its end only the name. `.onion` is never asked.
 2. Every failure of a candidate goes on to the next one.
 3. A and AAAA are asked side by side and both to their end: up to attempts x servers tries, in
-   order; an answer, NODATA and NXDOMAIN end it, all else goes to the next try.
+   order; an answer, NODATA and NXDOMAIN end it, all else goes to the next try. With `rotate`
+   each begins at the next server: AAAA before A, but with `single-request` A before AAAA.
 4. A truncated answer is asked again by TCP at once. EDNS0 is always on, and there is no
    fallback without it.
 5. The file: three servers at most, `.` in `search` dropped, `attempts` and `timeout` at
@@ -40,7 +41,7 @@ class Conf:
     def __init__(self, text: bytes) -> None:
         self.ndots = 1
         self.attempts = 2
-        self.rotate = self.tcp = False
+        self.rotate = self.single = self.tcp = False
         self.search: list[bytes] = []
         servers: list[str] = []
         for line in text.split(b"\n"):
@@ -67,6 +68,8 @@ class Conf:
             self.attempts = max(_dtoi(option[9:]), 1)
         elif option == b"rotate":
             self.rotate = True
+        elif option in (b"single-request", b"single-request-reopen"):
+            self.single = True
         elif option in (b"use-vc", b"usevc", b"tcp"):
             self.tcp = True
 
@@ -76,7 +79,7 @@ class _Resolver:
         self._conf = conf
         self._wire = wire
         self._servers = [wire.server(address) for address in conf.servers]
-        self._offset = 0
+        self._turn = 0
 
     def candidates(self, name: bytes) -> list[bytes]:
         if name.endswith(b"."):
@@ -89,19 +92,19 @@ class _Resolver:
 
     def step(self, fqdn: bytes, qtypes: Sequence[str]) -> bool:
         labels = split_name(fqdn)
+        # Of goroutines made in a row the last one runs first.
+        order = qtypes if self._conf.single else qtypes[::-1]
+        turns = [self._turn + order.index(qtype) for qtype in qtypes]
+        self._turn += len(qtypes)
         if not labels_fit(labels):  # the packet cannot be made, at every try
-            self._offset += len(qtypes)
             return False
-        tries = [self._tries(labels, qtype) for qtype in qtypes]
+        tries = [self._tries(labels, *how) for how in zip(qtypes, turns, strict=True)]
         return any([True for words in zip_longest(*tries) if "ok" in words])  # noqa: C419 - all run
 
-    def _tries(self, labels: Sequence[bytes], qtype: str) -> Iterator[str]:
+    def _tries(self, labels: Sequence[bytes], qtype: str, turn: int) -> Iterator[str]:
         """What is answered to each query that is sent: none is where nobody listens."""
-        servers = self._servers
-        if self._conf.rotate:
-            start = self._offset % len(servers)
-            servers = servers[start:] + servers[:start]
-            self._offset += 1
+        start = turn % len(self._servers) if self._conf.rotate else 0
+        servers = self._servers[start:] + self._servers[:start]
         for _ in range(self._conf.attempts):
             for server in servers:
                 for transport in ("tcp",) if self._conf.tcp else ("udp", "tcp"):
