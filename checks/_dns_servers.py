@@ -26,11 +26,13 @@ def autopath(dns: CoreDNS) -> bool:
     return not local and any(verifies_pods(s) and walks(s) for s in servers(dns))
 
 
-def on_nodes(dns: CoreDNS, cluster: ClusterDNS | Missing) -> bool:
-    """Whether NodeLocal DNSCache takes the queries of pods; where that is not known, it may."""
+def on_nodes(dns: CoreDNS, cluster: ClusterDNS | Missing) -> bool | None:
+    """Whether NodeLocal DNSCache takes the queries of pods; None: it runs, and nobody tells."""
     local = dns.node_local
     if local is None or not local.ready:
         return False
-    known = not isinstance(cluster, Missing) and cluster.configured and bool(local.addresses)
     asked = () if isinstance(cluster, Missing) else cluster.servers
-    return not known or bool({*local.addresses} & {*dns.addresses, *asked})
+    if {*local.addresses} & {*dns.addresses, *asked}:
+        return True
+    known = not isinstance(cluster, Missing) and cluster.configured and bool(local.addresses)
+    return False if known else None

@@ -83,7 +83,7 @@ def _predicted(
         for group in groups(pods, known, file, Missing(reason=""), EXPANDED)
         if group.asks_cluster
     )
-    hidden = on_nodes(dns, cluster)
+    hidden = on_nodes(dns, cluster) is not False  # where that is not known, it may
     if not hidden:
         # A number and no usage: a limit that an assumption says is passed must not lead a report.
         yield Metric(

@@ -67,7 +67,8 @@ def check(
     yield from metrics(found)
     yield from usages(found, bounds, file)
     yield from mistakes(found, limits.top_level_domains)
-    if not isinstance(dns, Missing) and on_nodes(dns, cluster):
+    hidden = False if isinstance(dns, Missing) else on_nodes(dns, cluster)
+    if hidden:
         return  # the walks end at NodeLocal DNSCache
     replicas = limits.assumed_replicas if isinstance(dns, Missing) else len(dns.ready)
     replicas = replicas or limits.assumed_replicas  # that none is ready says dns-capacity
@@ -77,7 +78,13 @@ def check(
     least = rate * sum(g.pods * g.wasted for g in asking)
     # Each further domain costs a walk both its queries.
     most = rate * sum(g.pods * (g.wasted + 2 * limits.unknown_domains) for g in asking if g.wasted)
-    if least >= capacity:
+    if least >= capacity and hidden is None:
+        yield Unseen(
+            subject="whether pods ask NodeLocal DNSCache",
+            reason=f"else their walks waste {least:,.0f} queries a second of CoreDNS: look into "
+            "the resolv.conf of a pod",
+        )
+    elif least >= capacity:
         yield from _amplified(asking, known, file, bounds, replicas, limits)
     if isinstance(node, Missing) and node.asked and most >= capacity:
         yield Unseen(

@@ -240,6 +240,18 @@ def test_servers_that_can_not(dns: CoreDNS, running: Pods) -> None:
     assert [f.code for f in findings(judge(running, dns=dns))] == ["amplified"]
 
 
+def test_a_cache_on_the_nodes_that_may_not_be_asked_is_not_taken_for_one_that_is() -> None:
+    local = servers(2, local=NodeLocal(10, 10, ("169.254.20.10",)))
+    nobody_tells = replace(CLUSTER, configured=False)
+
+    said = judge(of_all(), dns=local, cluster=nobody_tells)
+    small = judge(of_all(10), dns=local, cluster=nobody_tells)
+
+    assert findings(said) == findings(small) == []
+    assert [u.subject for u in unseen(said)] == ["whether pods ask NodeLocal DNSCache"]
+    assert unseen(small) == []
+
+
 def test_the_scale_decides() -> None:
     # Eight wasted queries of a lookup a second: 1,250 pods fill two replicas.
     assert findings(judge(of_all(1249))) == []
