@@ -47,7 +47,7 @@ def _of_pool(
     for finding in (x for x in said if isinstance(x, Finding)):
         found.setdefault(finding.code, []).append(finding)
     for alike in found.values():
-        worst = max(alike, key=lambda f: (f.severity.rank, f.observed or 0, f.subject))
+        worst = min(alike, key=lambda f: (-f.severity.rank, -(f.observed or 0), f.subject))
         if len(alike) > 1:
             example = worst.subject.removeprefix("node/")
             of = f"{len(alike):,} of {len(tables):,} nodes, e.g. {example}"

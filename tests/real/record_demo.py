@@ -62,9 +62,9 @@ def main(file: Path) -> None:
         for real in kubelets.values():  # each answers for its pool; as a node it is one too many
             server.admin.delete(f"/api/v1/nodes/{real.node}")
         say("filling etcd")
-        fill_etcd(server, QUOTA_SHARE)
+        made = fill_etcd(server, QUOTA_SHARE)
         say("waiting for the API server to count")
-        await_counts(server)
+        await_counts(server, made)
         say("filling the neighbor table")
         stack.enter_context(full_neighbor_table(make(folder / "neighbors"), NEIGHBORS))
         say("taking the snapshot")
@@ -145,7 +145,7 @@ def create(admin: Admin, collection: str, obj: Object) -> None:
         )
 
 
-def fill_etcd(server: ApiServer, share: float) -> None:
+def fill_etcd(server: ApiServer, share: float) -> int:
     """Create ConfigMaps until the database file takes this share of etcd's default quota."""
     blob = os.urandom(450_000).hex()
     number = 0
@@ -155,13 +155,17 @@ def fill_etcd(server: ApiServer, share: float) -> None:
             number += 1
             body = {"metadata": name, "data": {"cache": blob}}
             server.admin.create("/api/v1/namespaces/platform/configmaps", body)
+    return number
 
 
-def await_counts(server: ApiServer, seconds: float = 150.0) -> None:
+def await_counts(server: ApiServer, configmaps: int, seconds: float = 150.0) -> None:
     """Return once the API server has counted what fills etcd; it does so once a minute."""
-    wanted = re.compile(r'^apiserver_resource_objects\{.*resource="configmaps"\} [1-9]', re.M)
+    told = re.compile(r'^apiserver_resource_objects\{.*resource="configmaps"\} (\S+)', re.M)
     deadline = time.monotonic() + seconds
-    while not wanted.search(server.admin.raw("GET", "/metrics")[1].decode()):
+    while True:
+        found = told.search(server.admin.raw("GET", "/metrics")[1].decode())
+        if found and float(found[1]) >= configmaps:
+            return
         if time.monotonic() > deadline:
             raise TimeoutError(f"the API server has not counted ConfigMaps within {seconds:g} s")
         time.sleep(5)
