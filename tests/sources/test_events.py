@@ -59,7 +59,7 @@ def test_three_sources_list_them_once(server: ScriptedApi, door: Kubernetes) -> 
     assert pulls.provenance == "0 of 1 events of reason Pulled"
     assert failures.provenance == "1 events of reason Failed, 0 pending pods"
     assert [r.path for r in server.asked] == ["/api/v1/events", "/api/v1/pods"]
-    assert server.asked[0].query == {"fieldSelector": ALL, "limit": "500"}
+    assert server.asked[0].query == {"fieldSelector": ALL, "limit": "2000"}
 
 
 def test_a_quick_look_asks_for_failures_alone(server: ScriptedApi, door: Kubernetes) -> None:
