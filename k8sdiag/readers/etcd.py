@@ -6,25 +6,24 @@ to list: it is a raft proposal, which writes and hangs without a quorum; Status 
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from k8sdiag.model import ConfigError, Cost
 from k8sdiag.readers.etcd_credentials import Credentials, Files
 from k8sdiag.readers.etcd_member import Member
-
-T = TypeVar("T")
+from k8sdiag.readers.once import Once
 
 PORT = 2379
 
 
-class Etcd:
+class Etcd(Once):
     """The door to the members of an etcd. Safe to ask from several threads."""
 
     def __init__(self, endpoints: tuple[str, ...], credentials: Credentials) -> None:
+        super().__init__()
         self.endpoints = endpoints
         user = (f"--user={credentials.user}",) if credentials.user else ()  # it asks for the rest
         self.flags = credentials.files.flags() + user  # of etcdctl, for the same access
@@ -32,7 +31,6 @@ class Etcd:
         self._credentials = credentials
         self._cost = Cost()
         self._lock = threading.Lock()
-        self._once: dict[object, object] = {}
 
     @classmethod
     def open(
@@ -75,12 +73,6 @@ class Etcd:
     @property
     def cost(self) -> Cost:
         return self._cost
-
-    def once(self, read: "Callable[[Etcd], T]") -> T:
-        """What `read` sees through this door; whoever wants it again gets the same."""
-        if read not in self._once:
-            self._once[read] = read(self)
-        return cast(T, self._once[read])
 
     @contextmanager
     def ask(self, url: str) -> Iterator[Member]:

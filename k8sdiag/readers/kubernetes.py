@@ -4,9 +4,9 @@ import ipaddress
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from k8sdiag.model import Cost, Permission, Unavailable
 from k8sdiag.readers.api import REQUEST_SECONDS, Api, Forbidden, NotFound
 from k8sdiag.readers.https import Connection
 from k8sdiag.readers.kubeconfig import Login, load
+from k8sdiag.readers.once import Once
 from k8sdiag.readers.pages import Incomplete, Pages, Progress, target
 
 __all__ = ["Incomplete", "Kubernetes", "NotFound"]
@@ -25,10 +26,11 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METRICS_FRESH_SECONDS = 15.0  # several sources read the same page, which has megabytes
 
 
-class Kubernetes:
+class Kubernetes(Once):
     """The door to one cluster's API server."""
 
     def __init__(self, login: Login) -> None:
+        super().__init__()
         self.name = login.cluster  # what the report calls the cluster
         self.server = ""  # the API server's version, "v1.36.3"; "" if it does not tell
         self.quick = False  # read workload templates instead of every pod
@@ -47,7 +49,6 @@ class Kubernetes:
         self._api = Api(login, gzip=not near)
         self._tables = Api(login, gzip=not near, accept=TABLE)
         self._metrics = (0.0, b"")  # when the page came, and the page
-        self._once: dict[object, object] = {}
         self._kubelets = Cost()  # of what was asked from kubelets themselves
 
     @classmethod
@@ -123,12 +124,6 @@ class Kubernetes:
         finally:
             self._kubelets += api.cost
             api.close()
-
-    def once(self, read: "Callable[[Kubernetes], T]") -> T:
-        """What `read` sees through this door; whoever wants it again gets the same."""
-        if read not in self._once:
-            self._once[read] = read(self)
-        return cast(T, self._once[read])
 
     def metrics(self) -> bytes:
         """The API server's own /metrics, scraped once for all who want it. Raises as get()."""

@@ -102,7 +102,7 @@ def _look(reader: Etcd) -> Asked:
 def _ask_all(reader: Etcd) -> tuple[dict[str, _Answer], dict[str, str]]:
     """The answers by the identity of the member, and why the other URLs gave none.
 
-    A member's peers are asked as soon as it names them, so that one that is dead holds up nobody.
+    A member's peers are asked in their turn once it has named them.
     """
     asked: dict[str, _Answer | Unavailable | None] = {}  # None: still under way
     known: set[str] = set()  # identities that have answered
